@@ -1,0 +1,3 @@
+"""Category discovery experiments from the command line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What the user types and reads: the only package that prints and exits."""

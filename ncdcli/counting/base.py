@@ -1,0 +1,31 @@
+"""What every estimator of the number of classes is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class CountProblem:
+    """Embeddings whose classes are to be counted, and the labels that may be used."""
+
+    embeddings: NDArray[np.float32]  # (n, d), finite: labelled, validation and unlabelled rows
+    labels: NDArray[np.int64]  # (n,) known class id on labelled rows, -1 elsewhere
+    n_known: int
+    novel_only: bool = False  # the unlabelled rows hold novel classes only (NCD)
+
+
+@dataclass(frozen=True)
+class CountEstimate:
+    """How many classes there are, known and novel together."""
+
+    k: int
+    criterion: str
+    scores: Mapping[int, float]  # candidate k -> score, greater is better; empty for `fixed`
+    interval: tuple[int, int]  # candidates that the criterion cannot tell from the best
+    statistics: Mapping[str, Any] = field(default_factory=dict)

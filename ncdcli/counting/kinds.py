@@ -1,0 +1,51 @@
+"""Estimators of the number of classes by `kind`. Adding one = one class and one row here, one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ncdcli.recipe.base import Section
+
+# Each value is a function `estimate(problem, config, rng, progress) -> CountEstimate` (see `ncdcli.counting.base`).
+KINDS = {
+    "fixed": "ncdcli.counting.fixed:estimate",
+    "max_acc": "ncdcli.counting.max_acc:estimate",
+    "silhouette": "ncdcli.counting.silhouette:estimate",
+}
+
+
+class Fixed(Section):
+    """The number of classes is given: known and novel ones together."""
+
+    kind: Literal["fixed"] = "fixed"
+    k: int = Field(ge=2, description="known and novel classes together")
+
+
+class MaxAcc(Section):
+    """GCD's criterion: the k whose k-means agrees best with the labelled samples."""
+
+    kind: Literal["max_acc"] = "max_acc"
+    low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes")
+    high: int | None = Field(None, ge=2, description="greatest k tried; default: 3 × known classes + 10")
+    search: Literal["brent", "all"] = Field(
+        "brent", description="bounded search, memoised on the integer, or every k"
+    )
+    restarts: int = Field(10, ge=1)
+    max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
+
+
+class Silhouette(Section):
+    """PBN's criterion: the k with the greatest mean silhouette on unlabelled samples."""
+
+    kind: Literal["silhouette"] = "silhouette"
+    low: int | None = Field(None, ge=2)
+    high: int | None = Field(None, ge=2)
+    restarts: int = Field(10, ge=1)
+    max_samples: int = Field(
+        5000, ge=100, description="silhouette is quadratic: computed on so many rows at most"
+    )
+
+
+CountingConfig = Annotated[Fixed | MaxAcc | Silhouette, Field(discriminator="kind")]

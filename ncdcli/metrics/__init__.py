@@ -1,0 +1,1 @@
+"""Matching of clusters to classes and the scores of the field's protocols."""

@@ -1,0 +1,1 @@
+"""Backbones: one embedding per sample."""

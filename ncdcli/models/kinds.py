@@ -1,0 +1,76 @@
+"""Backbones by `kind`. Adding one = one class and one row here, one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ncdcli.recipe.base import Section
+
+# Each value is a function `build(config, inputs: InputSpec) -> Backbone` (see `ncdcli.models.backbone`).
+KINDS = {
+    "timm": "ncdcli.models.timm_backbone:build",
+    "efficientnet_lite": "ncdcli.models.efficientnet_lite:build",
+    "small_cnn": "ncdcli.models.small_cnn:build",
+    "mlp": "ncdcli.models.mlp:build",
+    "identity": "ncdcli.models.identity:build",
+    "precomputed": "ncdcli.models.identity:build",
+}
+
+
+class Timm(Section):
+    """Any image model of timm; the embedding is its pooled feature (the class token for a ViT)."""
+
+    kind: Literal["timm"] = "timm"
+    name: str = Field(description="timm model name, e.g. vit_base_patch16_224.dino")
+    weights: str = Field(
+        "hub", description="hub | none | a .safetensors / .pth file in timm, DINO or DINOv2 form"
+    )
+    train_last_blocks: int | Literal["all"] = Field(
+        "all", description="how many of the last blocks are trained"
+    )
+    image_size: int | None = Field(None, ge=8, description="input side in pixels; default: the model's")
+
+
+class EfficientNetLite(Section):
+    """EfficientNet-Lite0, supervised ImageNet weights from the package of the extra `lite`: needs no network."""
+
+    kind: Literal["efficientnet_lite"] = "efficientnet_lite"
+    train_last_blocks: int | Literal["all"] = 0
+    image_size: int = Field(224, ge=32)
+
+
+class SmallCnn(Section):
+    """A few 3 × 3 convolution blocks with batch norm for images of 8 to 64 pixels."""
+
+    kind: Literal["small_cnn"] = "small_cnn"
+    widths: tuple[int, ...] = Field((32, 64, 128), min_length=1, description="channels of each block")
+    dim: int = Field(64, ge=1, description="embedding size")
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Mlp(Section):
+    """A multi-layer perceptron for tables and ready-made embeddings."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[int, ...] = (256, 256)
+    dim: int = Field(64, ge=1, description="embedding size")
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Identity(Section):
+    """The input itself, flattened: raw pixels scaled to [0, 1], or encoded table columns. The baseline of baselines."""
+
+    kind: Literal["identity"] = "identity"
+
+
+class Precomputed(Section):
+    """The ready-made embeddings of the source, as they are."""
+
+    kind: Literal["precomputed"] = "precomputed"
+
+
+BackboneConfig = Annotated[
+    Timm | EfficientNetLite | SmallCnn | Mlp | Identity | Precomputed, Field(discriminator="kind")
+]

@@ -1,0 +1,1 @@
+"""Pretraining losses by kind."""

@@ -1,0 +1,1 @@
+"""Which stages run, why, and running them."""

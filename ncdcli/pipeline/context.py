@@ -1,0 +1,61 @@
+"""What a stage is given, and nothing else: input paths, a folder to write in, a random stream, a device, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from zlib import crc32
+
+import numpy as np
+
+from ncdcli.data.kinds import DataConfig
+
+
+class Tick(Protocol):
+    """Advances one progress bar."""
+
+    def __call__(self, advance: int = 1, /, **values: float) -> None: ...
+
+
+class Progress(Protocol):
+    """Where a stage reports: a bar on a terminal, a line at each 10 % elsewhere, nothing in tests."""
+
+    def track(self, title: str, total: int | None) -> AbstractContextManager[Tick]: ...
+
+    def note(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and how fast: nothing here may change a number."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:0 | mps
+    processes: int = 1  # data-parallel processes (`--devices N`)
+    workers: int = 0  # loader processes that decode files
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """The world of one stage."""
+
+    inputs: Mapping[str, Path]  # "split/samples.csv" -> its path; only what the stage declares
+    output: Path  # folder to write in; kept between an interruption and its resumption
+    stream: np.random.SeedSequence
+    resources: Resources
+    progress: Progress
+    data: DataConfig | None = None  # where to read samples from; only for stages that read them
+    stop_requested: Callable[[], bool] = field(default=lambda: False)  # true after Ctrl-C or SIGTERM
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A generator of this stage's stream; different keys give independent generators."""
+        entropy, spawn_key = self.stream.entropy, (*self.stream.spawn_key, *key)
+        return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=spawn_key))
+
+
+def stage_stream(seed: int, stage: str) -> np.random.SeedSequence:
+    """The random stream of a stage: independent of every other stage's."""
+    return np.random.SeedSequence(seed, spawn_key=(crc32(stage.encode()),))

@@ -1,0 +1,59 @@
+"""The table of stages: what each reads, writes and depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One row of the table."""
+
+    name: str
+    version: int  # raised when the stage's code changes what it writes
+    module: str  # has `run(context, config)`
+    sections: tuple[str, ...]  # recipe sections it may see; they enter the fingerprint
+    inputs: tuple[str, ...]  # files of earlier stages; "?" at the end: only where present
+    outputs: tuple[str, ...]  # files it must write; "?" at the end: may be absent
+    reads_data: bool = False  # gets `context.data`, the way to the samples
+    distributed: bool = False  # runs on several processes when asked to
+
+
+# Class names of pool samples lie in `split/truth.csv`, and `evaluate` alone may read it: what comes before cannot
+# look at novel labels because it is never given them.
+STAGES = (
+    StageSpec(
+        "split", 1, "ncdcli.stages.split", ("data",), (),
+        ("samples.csv", "classes.json", "source.json", "truth.csv?"), reads_data=True,
+    ),
+    StageSpec(
+        "pretrain", 1, "ncdcli.stages.pretrain", ("backbone", "pretrain"),
+        ("split/samples.csv", "split/classes.json", "split/source.json"),
+        ("model.json", "model.safetensors?", "metrics.jsonl?"), reads_data=True, distributed=True,
+    ),
+    StageSpec(
+        "embed", 1, "ncdcli.stages.embed", ("embed",),
+        ("split/samples.csv", "split/classes.json", "split/source.json", "pretrain/model.json", "pretrain/model.safetensors?"),
+        ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
+    ),
+    StageSpec(
+        "estimate_k", 1, "ncdcli.stages.estimate_k", ("estimate_k",),
+        ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
+        ("k.json", "scores.csv"),
+    ),
+    StageSpec(
+        "cluster", 1, "ncdcli.stages.cluster", ("cluster",),
+        ("split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json"),
+        ("assignments.csv", "centroids.npy", "clustering.json"),
+    ),
+    StageSpec(
+        "evaluate", 1, "ncdcli.stages.evaluate", ("evaluate",),
+        (
+            "split/samples.csv", "split/classes.json", "split/truth.csv?", "embed/embeddings.npy",
+            "estimate_k/k.json", "cluster/assignments.csv", "cluster/clustering.json",
+        ),
+        ("metrics.json", "matching.json?", "per_class.csv?", "confusion.npy?"),
+    ),
+)  # fmt: skip
+
+BY_NAME = {spec.name: spec for spec in STAGES}

@@ -1,0 +1,54 @@
+"""The recipe: what an experiment is. Frozen, checked without importing torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ncdcli.clustering.kinds import ClusterConfig, SemiKMeans
+from ncdcli.counting.kinds import CountingConfig, MaxAcc
+from ncdcli.data.kinds import DataConfig
+from ncdcli.models.kinds import BackboneConfig
+from ncdcli.objectives.kinds import PretrainConfig
+from ncdcli.recipe.base import Section
+
+
+class EmbedConfig(Section):
+    """How embeddings are written."""
+
+    normalize: bool = Field(True, description="scale each embedding to unit length")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "fp32", description="auto: bf16 where the processor has it"
+    )
+
+
+class EvaluateConfig(Section):
+    """How clusters are scored. All protocols that apply are computed; this names the headline."""
+
+    protocol: Literal["gcd_v2", "gcd_v1", "gcd_v2_balanced", "ncd_task_aware", "ncd_task_agnostic"] | None = (
+        Field(
+            None,
+            description="the headline; default: gcd_v2, or ncd_task_aware where the pool holds novel classes only",
+        )
+    )
+    split: Literal["unlabelled", "test"] = Field("unlabelled", description="transductive, or inductive")
+    stability_seeds: int = Field(
+        3, ge=0, description="re-clusterings with other seeds, compared by ARI; 0: none"
+    )
+
+
+class Recipe(Section):
+    """One experiment, from data to scores."""
+
+    version: Literal[1] = 1
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    data: DataConfig
+    backbone: BackboneConfig
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
+    embed: EmbedConfig = Field(default_factory=EmbedConfig)
+    estimate_k: CountingConfig = Field(default_factory=MaxAcc)
+    cluster: ClusterConfig = Field(default_factory=SemiKMeans)
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
