@@ -29,9 +29,7 @@ class MaxAcc(Section):
     kind: Literal["max_acc"] = "max_acc"
     low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes")
     high: int | None = Field(None, ge=2, description="greatest k tried; default: 3 × known classes + 10")
-    search: Literal["brent", "all"] = Field(
-        "brent", description="bounded search, memoised on the integer, or every k"
-    )
+    search: Literal["brent", "all"] = Field("brent", description="bounded search, memoised on the integer, or every k")
     restarts: int = Field(10, ge=1)
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
@@ -43,9 +41,7 @@ class Silhouette(Section):
     low: int | None = Field(None, ge=2)
     high: int | None = Field(None, ge=2)
     restarts: int = Field(10, ge=1)
-    max_samples: int = Field(
-        5000, ge=100, description="silhouette is quadratic: computed on so many rows at most"
-    )
+    max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
 CountingConfig = Annotated[Fixed | MaxAcc | Silhouette, Field(discriminator="kind")]

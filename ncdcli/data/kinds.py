@@ -52,16 +52,12 @@ class ImageFolder(Section):
     `labelled` (one folder per class) and `unlabelled` (any layout) folders."""
 
     kind: Literal["image_folder"] = "image_folder"
-    train: OptionalPath = Field(
-        None, description="folder with one sub-folder per class (nested ones allowed)"
-    )
+    train: OptionalPath = Field(None, description="folder with one sub-folder per class (nested ones allowed)")
     test: OptionalPath = Field(None, description="the same, never trained on")
     labelled: OptionalPath = Field(None, description="folder with one sub-folder per known class")
     unlabelled: OptionalPath = Field(None, description="folder of samples without labels, any layout")
     truth: OptionalPath = Field(None, description="CSV (key, class) for unlabelled samples: scoring only")
-    class_list: OptionalPath = Field(
-        None, description="text file: the class folders to use, one a line, in order"
-    )
+    class_list: OptionalPath = Field(None, description="text file: the class folders to use, one a line, in order")
 
 
 class Table(Section):
@@ -70,28 +66,16 @@ class Table(Section):
     kind: Literal["table"] = "table"
     train: FilePath = Field(description="the file")
     test: OptionalPath = Field(None, description="a second file, never trained on")
-    test_rows: tuple[int, int] | None = Field(
-        None, description="rows [from, to) of `train` that are the test part"
-    )
-    test_fraction: float | None = Field(
-        None, gt=0, lt=1, description="fraction of rows drawn for the test part"
-    )
+    test_rows: tuple[int, int] | None = Field(None, description="rows [from, to) of `train` that are the test part")
+    test_fraction: float | None = Field(None, gt=0, lt=1, description="fraction of rows drawn for the test part")
     separator: Literal["auto", "comma", "tab", "semicolon", "space"] = "auto"
     header: bool | Literal["auto"] = "auto"
-    label: str | int | None = Field(
-        None, description="column with the classes, by name or 0-based number (-1: last)"
-    )
-    truth: str | int | None = Field(
-        None, description="column with the true classes of pool rows: scoring only"
-    )
+    label: str | int | None = Field(None, description="column with the classes, by name or 0-based number (-1: last)")
+    truth: str | int | None = Field(None, description="column with the true classes of pool rows: scoring only")
     id: str | int | None = Field(None, description="column that names a row; the row number otherwise")
     drop: tuple[str | int, ...] = Field((), description="columns to ignore")
-    categorical: tuple[str | int, ...] | Literal["auto"] = Field(
-        "auto", description="columns to one-hot encode"
-    )
-    missing: tuple[str, ...] = Field(
-        ("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value"
-    )
+    categorical: tuple[str | int, ...] | Literal["auto"] = Field("auto", description="columns to one-hot encode")
+    missing: tuple[str, ...] = Field(("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value")
     impute: Literal["median", "mean", "zero"] = "median"
     scaling: Literal["zscore", "minmax", "none"] = "zscore"
 
@@ -101,9 +85,7 @@ class Embeddings(Section):
 
     kind: Literal["embeddings"] = "embeddings"
     train: FilePath = Field(description=".npy, n × d, float16/32/64")
-    labels: OptionalPath = Field(
-        None, description=".npy of n labels, or CSV with a row per sample; empty: pool"
-    )
+    labels: OptionalPath = Field(None, description=".npy of n labels, or CSV with a row per sample; empty: pool")
     truth: OptionalPath = Field(None, description="the same form, for pool rows: scoring only")
     test: OptionalPath = None
     test_labels: OptionalPath = None
@@ -119,12 +101,8 @@ class DataConfig(Section):
 
     card: str | None = Field(None, description="name of a shipped dataset card, or path of a card file")
     source: Source | None = Field(None, description="in place of a card: the user's own data")
-    root: OptionalPath = Field(
-        None, description="folder that holds the data set; default: $NCD_DATA or the cache"
-    )
-    setting: Literal["gcd", "ncd"] = Field(
-        "gcd", description="pool holds known and novel classes, or novel only"
-    )
+    root: OptionalPath = Field(None, description="folder that holds the data set; default: $NCD_DATA or the cache")
+    setting: Literal["gcd", "ncd"] = Field("gcd", description="pool holds known and novel classes, or novel only")
     known_classes: int | str | tuple[str | int, ...] | None = Field(
         None, description="the first n, a named split of the card, or a list; default: the card's"
     )
@@ -140,9 +118,7 @@ class DataConfig(Section):
         description="of labelled samples, held out: joins the pool, its labels serve known-val choices",
     )
     subset: int | None = Field(None, ge=1, description="use only so many training samples, drawn uniformly")
-    digest: Literal["sizes", "content"] = Field(
-        "sizes", description="data identity: names and sizes, or contents"
-    )
+    digest: Literal["sizes", "content"] = Field("sizes", description="data identity: names and sizes, or contents")
 
 
 class Card(Section):
@@ -160,9 +136,7 @@ class Card(Section):
     classes: int = Field(ge=2)
     class_names: tuple[str, ...] | None = None
     known_classes: int | str | tuple[str | int, ...] = Field(description="default known classes")
-    splits: dict[str, int | tuple[str | int, ...]] = Field(
-        default_factory=dict, description="named known-class splits"
-    )
+    splits: dict[str, int | tuple[str | int, ...]] = Field(default_factory=dict, description="named known-class splits")
     digest: str | None = Field(None, description="sha256 of the content, where the source is fixed")
     obtain: str = Field("", description="how to get the data when `--download` cannot")
     notes: str = ""

@@ -46,9 +46,7 @@ class Samples:
             rows = zip(self.keys, self.roles.tolist(), self.labels.tolist(), strict=True)
             writer.writerows((row, key, role, names[label]) for row, (key, role, label) in enumerate(rows))
         content = {"setting": self.setting, "known": list(self.known)}
-        (folder / "classes.json").write_text(
-            json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8"
-        )
+        (folder / "classes.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
     def read(cls, samples_csv: Path, classes_json: Path) -> Samples:
@@ -59,6 +57,4 @@ class Samples:
         with open(samples_csv, newline="", encoding="utf-8") as file:
             rows = [(row["key"], row["role"], ids[row["class"]]) for row in csv.DictReader(file)]
         keys, roles, labels = zip(*rows, strict=True) if rows else ((), (), ())
-        return cls(
-            tuple(keys), np.array(roles, np.str_), np.array(labels, np.int64), known, content["setting"]
-        )
+        return cls(tuple(keys), np.array(roles, np.str_), np.array(labels, np.int64), known, content["setting"])

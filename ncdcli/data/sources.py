@@ -20,12 +20,8 @@ class Listing:
     """Every sample of a source, in the source's fixed order, without reading its content."""
 
     keys: tuple[str, ...]  # n unique names
-    classes: tuple[
-        str | None, ...
-    ]  # n class names, None where nobody knows: truth, for the splitter and the scorer
-    parts: NDArray[
-        np.str_
-    ]  # (n,) "train" or "test"; or "labelled" / "unlabelled" where the source itself says so
+    classes: tuple[str | None, ...]  # n class names, None where nobody knows: truth, for the splitter and the scorer
+    parts: NDArray[np.str_]  # (n,) "train" or "test"; or "labelled" / "unlabelled" where the source itself says so
     class_order: tuple[str, ...]  # class names in the source's order: "the first n" means these
     notes: tuple[str, ...] = ()  # what a user should know, e.g. "3 unreadable files left out"
 

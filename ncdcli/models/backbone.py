@@ -13,9 +13,7 @@ class InputSpec:
     """What the samples look like to a backbone."""
 
     modality: str  # images | tables | embeddings
-    shape: tuple[
-        int, ...
-    ]  # (channels, height, width) of images that share a size, () for files; (d,) for vectors
+    shape: tuple[int, ...]  # (channels, height, width) of images that share a size, () for files; (d,) for vectors
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,7 @@ class ImagePreparation:
     """How a decoded image becomes the backbone's input."""
 
     size: int | None  # side in pixels; None: as it is
-    crop_fraction: float = (
-        1.0  # short side is resized to size / crop_fraction, then cropped (centre, or at random)
-    )
+    crop_fraction: float = 1.0  # short side is resized to size / crop_fraction, then cropped (centre, or at random)
     mean: tuple[float, ...] = (0.0,)  # per channel, of pixels in [0, 1]
     std: tuple[float, ...] = (1.0,)
     channels: int = 3

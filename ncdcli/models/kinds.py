@@ -24,12 +24,8 @@ class Timm(Section):
 
     kind: Literal["timm"] = "timm"
     name: str = Field(description="timm model name, e.g. vit_base_patch16_224.dino")
-    weights: str = Field(
-        "hub", description="hub | none | a .safetensors / .pth file in timm, DINO or DINOv2 form"
-    )
-    train_last_blocks: int | Literal["all"] = Field(
-        "all", description="how many of the last blocks are trained"
-    )
+    weights: str = Field("hub", description="hub | none | a .safetensors / .pth file in timm, DINO or DINOv2 form")
+    train_last_blocks: int | Literal["all"] = Field("all", description="how many of the last blocks are trained")
     image_size: int | None = Field(None, ge=8, description="input side in pixels; default: the model's")
 
 

@@ -71,9 +71,7 @@ class Optimizer(Section):
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(5e-5, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
-    decay_norms_and_biases: bool = Field(
-        True, description="apply weight decay to biases and norm layers as well"
-    )
+    decay_norms_and_biases: bool = Field(True, description="apply weight decay to biases and norm layers as well")
 
 
 class Schedule(Section):
@@ -87,9 +85,7 @@ class Schedule(Section):
 class Augment(Section):
     """Random views. Every strength is 0 (off) by default except where a recipe sets it."""
 
-    resize_crop: float = Field(
-        1.0, gt=0, le=1, description="least area kept by a random resized crop; 1: off"
-    )
+    resize_crop: float = Field(1.0, gt=0, le=1, description="least area kept by a random resized crop; 1: off")
     shift: float = Field(0.0, ge=0, le=0.5, description="shift by up to this fraction of the side")
     rotate: float = Field(0.0, ge=0, le=180, description="rotate by up to so many degrees")
     zoom: float = Field(0.0, ge=0, lt=1, description="scale by 1 ± this")
@@ -99,9 +95,7 @@ class Augment(Section):
     saturation: float = Field(0.0, ge=0, le=1)
     grayscale: float = Field(0.0, ge=0, le=1, description="probability")
     noise: float = Field(0.0, ge=0, description="sd of Gaussian noise, in units of the (scaled) input")
-    mask: float = Field(
-        0.0, ge=0, lt=1, description="fraction of input features set to another sample's value"
-    )
+    mask: float = Field(0.0, ge=0, lt=1, description="fraction of input features set to another sample's value")
 
 
 class PretrainConfig(Section):
@@ -117,9 +111,7 @@ class PretrainConfig(Section):
         description="each sample once an epoch, or GCD's draw with labelled and unlabelled half and half",
     )
     augment: Augment = Field(default_factory=Augment)
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "fp32", description="auto: bf16 where the processor has it"
-    )
+    precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")
     gradient_clip: float | None = Field(None, gt=0)
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"

@@ -18,24 +18,18 @@ class EmbedConfig(Section):
     """How embeddings are written."""
 
     normalize: bool = Field(True, description="scale each embedding to unit length")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "fp32", description="auto: bf16 where the processor has it"
-    )
+    precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")
 
 
 class EvaluateConfig(Section):
     """How clusters are scored. All protocols that apply are computed; this names the headline."""
 
-    protocol: Literal["gcd_v2", "gcd_v1", "gcd_v2_balanced", "ncd_task_aware", "ncd_task_agnostic"] | None = (
-        Field(
-            None,
-            description="the headline; default: gcd_v2, or ncd_task_aware where the pool holds novel classes only",
-        )
+    protocol: Literal["gcd_v2", "gcd_v1", "gcd_v2_balanced", "ncd_task_aware", "ncd_task_agnostic"] | None = Field(
+        None,
+        description="the headline; default: gcd_v2, or ncd_task_aware where the pool holds novel classes only",
     )
     split: Literal["unlabelled", "test"] = Field("unlabelled", description="transductive, or inductive")
-    stability_seeds: int = Field(
-        3, ge=0, description="re-clusterings with other seeds, compared by ARI; 0: none"
-    )
+    stability_seeds: int = Field(3, ge=0, description="re-clusterings with other seeds, compared by ARI; 0: none")
 
 
 class Recipe(Section):
