@@ -1,0 +1,30 @@
+# make demo | test | lint | smoke | wheel-test | clean
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHON
+
+.PHONY: demo test lint smoke wheel-test clean
+
+demo: $(VENV)/.complete  ## discover the novel digits and print the scored table
+	scripts/demo $(BIN)/ncd
+
+test: $(VENV)/.complete  ## run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.complete  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+smoke: $(VENV)/.complete  ## run one recipe of every family, with a bound on the score
+	scripts/smoke $(BIN)/ncd
+
+wheel-test: $(VENV)/.complete  ## build the wheel, install it into an empty environment, use it outside the checkout
+	scripts/wheel-test $(BIN)/python
+
+$(VENV)/.complete: pyproject.toml constraints.txt scripts/bootstrap
+	scripts/bootstrap $(VENV)
+
+clean:  ## remove what make built
+	rm -rf $(VENV) build dist *.egg-info
