@@ -77,12 +77,16 @@ Inputs = ImageInputs | TableInputs | FeatureInputs
 
 
 class SourceReader(Protocol):
-    """One opened source. Constructed as `Reader(config, root)`: `config` is the source section, `root` the data root."""
+    """One opened source. `config`: the source section; `root`: the data root."""
 
     def __init__(self, config: Any, root: Path) -> None: ...
 
-    def identity(self, *, content: bool) -> str:
-        """Digest of what the source holds: sorted (relative path, size), or contents. MissingError if it is absent."""
+    def identity(self, *, content: bool, labels: bool = True) -> str:
+        """Digest of what the source holds: sorted (relative path, size), or contents. MissingError if it is absent.
+
+        Tables and lists of labels are always digested by content: they are small, and a corrected label keeps the
+        size. `labels=False` leaves labels out: what training may depend on, where the two can be told apart.
+        """
         ...
 
     def download(self) -> None:

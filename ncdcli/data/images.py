@@ -1,0 +1,136 @@
+"""Image files: which ones there are below a folder, whether they can be read, and their pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ncdcli.data.sources import ImageInputs
+from ncdcli.errors import DataError, MissingError, Problem
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
+UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+WHITE = (255, 255, 255, 255)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name is that of an image: by its extension, in any case, and not hidden."""
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+
+
+def walk_images(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(relative path with `/`, path) of every image below a folder, sorted; hidden files and folders left out.
+
+    Links to folders are followed, each real folder once, so that a loop of links ends.
+    """
+    seen: set[tuple[int, int]] = set()
+    found: list[tuple[str, Path]] = []
+    pending = [(folder, "")]
+    while pending:
+        current, prefix = pending.pop()
+        status = os.stat(current)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(current) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    pending.append((Path(entry.path), f"{prefix}{entry.name}/"))
+                elif is_image(entry.name) and entry.is_file():
+                    found.append((f"{prefix}{entry.name}", Path(entry.path)))
+    yield from sorted(found)
+
+
+def read_rgb(path: str | Path) -> Image.Image:
+    """The image as 8-bit RGB, upright; DataError naming the file where it cannot be read.
+
+    EXIF rotation is applied, 16-bit gray is scaled to 8 bits, transparent pixels are laid on white.
+    """
+    try:
+        with Image.open(path) as opened:
+            return _to_rgb(ImageOps.exif_transpose(opened))
+    except UNREADABLE as error:
+        raise _unreadable([(str(path), str(error))]) from error
+
+
+def read_gray(path: str | Path) -> Image.Image:
+    """The image as 8-bit gray, read as `read_rgb` reads it."""
+    return read_rgb(path).convert("L")
+
+
+def image_fault(path: Path) -> str | None:
+    """Why an image cannot be read, or None where it can: it is decoded whole, as training would."""
+    try:
+        read_rgb(path)
+    except DataError as error:
+        return error.problems[0].message
+    return None
+
+
+def read_same_size(path: Path, *, side: int, channels: int) -> tuple[tuple[str, ...], ImageInputs]:
+    """Keys and (n, side, side, channels) pixels of one image or a folder of them, for models of one input size.
+
+    DataError with every file of another size.
+    """
+    files = new_image_files(path)
+    read = read_gray if channels == 1 else read_rgb
+    images = [read(file) for _, file in files]
+    faults = [
+        (str(file), f"{image.width} × {image.height} pixels; the model reads {side} × {side}")
+        for (_, file), image in zip(files, images, strict=True)
+        if image.size != (side, side)
+    ]
+    if faults:
+        raise _unreadable(faults, hint=f"resize the images to {side} × {side} pixels first")
+    array = np.stack([np.asarray(image, np.uint8) for image in images]).reshape(-1, side, side, channels)
+    return tuple(key for key, _ in files), ImageInputs(array=array, channels=channels)
+
+
+def new_image_files(path: Path) -> list[tuple[str, Path]]:
+    """(key, path) of one image, or of all below a folder; MissingError or DataError where there is none."""
+    if path.is_file():
+        return [(path.name, path)]
+    if not path.is_dir():
+        raise MissingError(f"`{path}` is not there", hint="give an image, or a folder of images")
+    files = list(walk_images(path))
+    if not files:
+        raise DataError(f"`{path}` holds no image", hint=f"extensions read: {' '.join(EXTENSIONS)}")
+    return files
+
+
+def image_sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
+    """(width, height) of each image, from its header."""
+    sizes = []
+    for file in files:
+        with Image.open(file) as image:
+            sizes.append(image.size)
+    return sizes
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(np.asarray(image, np.int64))).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        upper = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", upper.size, WHITE), upper).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """16-bit gray as 8-bit: 65535 becomes 255."""
+    return np.clip((pixels + 128) // 257, 0, 255).astype(np.uint8)
+
+
+def _unreadable(faults: Sequence[tuple[str, str]], *, hint: str = "") -> DataError:
+    hint = hint or "remove or replace the file; `ncd data check PATH` lists all that cannot be read"
+    problems = [Problem(message, place=file) for file, message in faults]
+    return DataError(f"{len(faults)} image{'' if len(faults) == 1 else 's'} cannot be read", problems, hint=hint)

@@ -1,0 +1,161 @@
+"""From the `data` section of a recipe to an opened source: the card, the data root, the rule for known classes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ncdcli.data.digests import digest_of
+from ncdcli.data.kinds import KINDS, Card, DataConfig, Source
+from ncdcli.data.sources import SourceReader
+from ncdcli.errors import MissingError, Problem, RecipeError
+from ncdcli.recipe.base import fields_that_matter, import_kind
+
+KnownRule = int | tuple[str | int, ...] | None
+# Source fields that only say where labels are: not part of what a model is trained on.
+LABEL_FIELDS = ("label", "truth", "labels", "test_labels")
+
+
+@dataclass(frozen=True)
+class ResolvedData:
+    """What the `data` section means, before anything is read."""
+
+    source: Source
+    root: Path  # relative paths of the source start here
+    card: Card | None
+    known_classes: KnownRule  # first n, or names and positions; None: the classes that the source labels
+
+
+def default_root() -> Path:
+    """The folder that holds data sets: $NCD_DATA, else `ncd/data` in the user's cache folder."""
+    if folder := os.environ.get("NCD_DATA"):
+        return Path(folder).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "ncd" / "data"
+
+
+def resolve_data(data: DataConfig) -> ResolvedData:
+    """The source, root, card and rule for known classes of a `data` section.
+
+    RecipeError where the section has no source or two, or names a card or split that does not exist.
+    """
+    if (data.card is None) == (data.source is None):
+        raise _problem("data", "give either `card` or `source`", hint="`ncd data list` shows the cards")
+    card = load_card(data.card) if data.card is not None else None
+    source = card.source if card is not None else data.source
+    assert source is not None  # one of the two was given
+    root = Path(data.root).expanduser() if data.root is not None else default_root()
+    return ResolvedData(source, root, card, _known_rule(data, card))
+
+
+def load_card(reference: str) -> Card:
+    """The dataset card with this name, or in this file. RecipeError with suggestions for an unknown name."""
+    from ncdcli.recipe.source import load_tree, validate
+    from ncdcli.shipped import shipped_cards
+
+    shipped = shipped_cards()
+    if reference in shipped:
+        path = shipped[reference]
+    elif reference.endswith((".yaml", ".yml")) or "/" in reference:
+        path = Path(reference).expanduser()
+        if not path.is_file():
+            raise MissingError(
+                f"the dataset card `{reference}` is not there", hint="`ncd data list` shows the shipped cards"
+            )
+    else:
+        raise _problem(
+            "data.card",
+            f"no dataset card is called `{reference}`",
+            hint=suggest(reference, shipped, "`ncd data list` shows the cards"),
+        )
+    return validate(load_tree(path), Card)
+
+
+def open_source(data: DataConfig) -> SourceReader:
+    """The reader of the samples; nothing has been read yet."""
+    resolved = resolve_data(data)
+    reader: SourceReader = import_kind(KINDS, resolved.source.kind)(resolved.source, resolved.root)
+    return reader
+
+
+def data_identity(data: DataConfig) -> dict[str, Any]:
+    """What the split depends on besides its section: source, rule for known classes, digest of samples and labels.
+
+    JSON-able, and without paths. MissingError where the data are absent.
+    """
+    resolved = resolve_data(data)
+    return {
+        "source": fields_that_matter(resolved.source),
+        "known_classes": fields_that_matter(resolved.known_classes),
+        "digest": _identity(data, resolved, labels=True),
+    }
+
+
+def input_identity(data: DataConfig) -> dict[str, Any]:
+    """What a model that never sees novel labels depends on: `source.json`.
+
+    Like `data_identity` without anything about labels, so that other novel labels give the same file.
+    """
+    resolved = resolve_data(data)
+    source = {name: value for name, value in fields_that_matter(resolved.source).items() if name not in LABEL_FIELDS}
+    return {"source": source, "digest": _identity(data, resolved, labels=False)}
+
+
+def ensure_data(data: DataConfig, download: bool = False) -> None:
+    """Check that the data are there, and bring them if `download`; MissingError with the command that would."""
+    resolved = resolve_data(data)
+    try:
+        _identity(data, resolved, labels=True)
+    except MissingError:
+        if not download:
+            raise
+        try:
+            open_source(data).download()
+        except MissingError as error:
+            raise _with_obtain(error, resolved) from error
+        _identity(data, resolved, labels=True)
+
+
+def suggest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """The hint for a misspelt name: the nearest ones, or what to do otherwise."""
+    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else otherwise
+
+
+def _identity(data: DataConfig, resolved: ResolvedData, *, labels: bool) -> str:
+    reader: SourceReader = import_kind(KINDS, resolved.source.kind)(resolved.source, resolved.root)
+    try:
+        digest = reader.identity(content=data.digest == "content", labels=labels)
+    except MissingError as error:
+        raise _with_obtain(error, resolved) from error
+    return digest_of([data.digest, digest])
+
+
+def _with_obtain(error: MissingError, resolved: ResolvedData) -> MissingError:
+    """The same error; its hint is the card's own word on how to get the data, where it has one."""
+    if resolved.card is None or not resolved.card.obtain:
+        return error
+    obtain = resolved.card.obtain.strip().replace("{root}", str(resolved.root))
+    return MissingError(error.message, hint=obtain)
+
+
+def _known_rule(data: DataConfig, card: Card | None) -> KnownRule:
+    rule = data.known_classes
+    if rule is None:
+        rule = card.known_classes if card is not None else None
+    if not isinstance(rule, str):
+        return rule
+    splits = card.splits if card is not None else {}
+    if rule in splits:
+        return splits[rule]
+    names = ", ".join(f"`{name}`" for name in splits) or "none"
+    hint = suggest(rule, splits, f"named splits: {names}; one class alone is written as a list: [{rule}]")
+    raise _problem("data.known_classes", f"no named split is called `{rule}`", hint=hint)
+
+
+def _problem(place: str, message: str, *, hint: str) -> RecipeError:
+    return RecipeError("the recipe is not valid", [Problem(message, place=place, hint=hint)])
