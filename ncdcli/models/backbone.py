@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ class InputSpec:
 
     modality: str  # images | tables | embeddings
     shape: tuple[int, ...]  # (channels, height, width) of images that share a size, () for files; (d,) for vectors
+    channels: int = 3  # of images
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,18 @@ class ImagePreparation:
     channels: int = 3
     interpolation: str = "bicubic"
 
+    @property
+    def resized(self) -> int | None:
+        """Short side in pixels after resizing and before the crop; None: images stay as they are."""
+        return None if self.size is None else round(self.size / self.crop_fraction)
+
 
 class Backbone(nn.Module):
     """Embeds a batch: (b, …) prepared inputs -> (b, dim)."""
 
     dim: int
     preparation: ImagePreparation | None = None  # images only
+    channels_last: bool = False  # convolutions that are faster with the channels innermost
 
     def forward(self, inputs: Tensor) -> Tensor:
         raise NotImplementedError
@@ -40,6 +49,20 @@ class Backbone(nn.Module):
     def trainable(self) -> list[nn.Parameter]:
         """Parameters that training moves; frozen blocks are left out."""
         return [p for p in self.parameters() if p.requires_grad]
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Training mode for what is trained; frozen parts stay in evaluation mode.
+
+        A frozen batch norm in training mode would go on moving its running statistics, and frozen dropout would add
+        noise that nothing can learn to compensate.
+        """
+        super().train(mode)
+        if mode:
+            for module in self.modules():
+                parameters = list(module.parameters())
+                if parameters and not any(p.requires_grad for p in parameters):
+                    module.eval()
+        return self
 
 
 @dataclass(frozen=True)
@@ -51,3 +74,12 @@ class ModelCard:
     dim: int
     table_encoder: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)  # objective, epochs, selection rule, chosen epoch
+
+    def write(self, path: Path) -> None:
+        """Write the card as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """The card that `write` wrote."""
+        return cls(**json.loads(path.read_text("utf-8")))

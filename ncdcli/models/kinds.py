@@ -8,7 +8,8 @@ from pydantic import Field
 
 from ncdcli.recipe.base import Section
 
-# Each value is a function `build(config, inputs: InputSpec) -> Backbone` (see `ncdcli.models.backbone`).
+# Each value is a function `build(config, inputs: InputSpec, *, pretrained=True) -> Backbone` (see
+# `ncdcli.models.backbone`); `pretrained=False` where the weights are loaded from a run afterwards.
 KINDS = {
     "timm": "ncdcli.models.timm_backbone:build",
     "efficientnet_lite": "ncdcli.models.efficientnet_lite:build",
@@ -27,6 +28,7 @@ class Timm(Section):
     weights: str = Field("hub", description="hub | none | a .safetensors / .pth file in timm, DINO or DINOv2 form")
     train_last_blocks: int | Literal["all"] = Field("all", description="how many of the last blocks are trained")
     image_size: int | None = Field(None, ge=8, description="input side in pixels; default: the model's")
+    crop_fraction: float = Field(0.875, gt=0, le=1, description="image side / side before the crop (224 of 256)")
 
 
 class EfficientNetLite(Section):
@@ -35,6 +37,7 @@ class EfficientNetLite(Section):
     kind: Literal["efficientnet_lite"] = "efficientnet_lite"
     train_last_blocks: int | Literal["all"] = 0
     image_size: int = Field(224, ge=32)
+    crop_fraction: float = Field(0.875, gt=0, le=1, description="image side / side before the crop (224 of 256)")
 
 
 class SmallCnn(Section):
@@ -44,6 +47,9 @@ class SmallCnn(Section):
     widths: tuple[int, ...] = Field((32, 64, 128), min_length=1, description="channels of each block")
     dim: int = Field(64, ge=1, description="embedding size")
     dropout: float = Field(0.0, ge=0, lt=1)
+    image_size: int | None = Field(
+        None, ge=4, le=256, description="side in pixels; default: arrays as they are, image files at 32"
+    )
 
 
 class Mlp(Section):
@@ -59,6 +65,9 @@ class Identity(Section):
     """The input itself, flattened: raw pixels scaled to [0, 1], or encoded table columns. The baseline of baselines."""
 
     kind: Literal["identity"] = "identity"
+    image_size: int | None = Field(
+        None, ge=1, le=1024, description="side in pixels; default: arrays as they are, image files at 32"
+    )
 
 
 class Precomputed(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ncdcli.recipe.base import Section
 
@@ -15,6 +15,8 @@ KINDS = {
     "supcon_infonce": "ncdcli.objectives.supcon_infonce:SupConInfoNCE",
     "simclr": "ncdcli.objectives.simclr:SimCLR",
 }  # `none` has no code: the backbone is used as it is
+
+USES_POOL = ("supcon_infonce", "simclr")  # objectives that train on unlabelled samples as well
 
 
 class NoObjective(Section):
@@ -79,11 +81,12 @@ class Schedule(Section):
 
     kind: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: int = Field(0, ge=0)
-    final_fraction: float = Field(1e-3, ge=0, le=1, description="last learning rate / lr (cosine)")
+    final_fraction: float = Field(1e-3, ge=0, le=1, description="learning rate that the cosine ends at, / lr")
 
 
 class Augment(Section):
-    """Random views. Every strength is 0 (off) by default except where a recipe sets it."""
+    """Random views. Everything is off by default. `noise` is for all inputs, `mask` for tables and embeddings only,
+    the others for images only. Fields are applied in the order in which they stand here."""
 
     resize_crop: float = Field(1.0, gt=0, le=1, description="least area kept by a random resized crop; 1: off")
     shift: float = Field(0.0, ge=0, le=0.5, description="shift by up to this fraction of the side")
@@ -116,3 +119,11 @@ class PretrainConfig(Section):
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"
     )
+
+    @model_validator(mode="after")
+    def _balance_needs_a_pool(self) -> PretrainConfig:
+        if self.sampler == "balanced" and self.objective.kind not in USES_POOL:
+            raise ValueError(
+                f"sampler `balanced` draws from the pool, which objective `{self.objective.kind}` does not use"
+            )
+        return self

@@ -1,0 +1,43 @@
+"""A small convolutional network for tiny images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
+from ncdcli.models.kinds import SmallCnn as Config
+
+FILE_SIZE = 32  # side in pixels of images that come as files of any size, unless the recipe says otherwise
+
+
+class SmallCnn(Backbone):
+    """Blocks of two 3 × 3 convolutions, halved between blocks, averaged over the image, then a linear layer."""
+
+    def __init__(self, config: Config, inputs: InputSpec) -> None:
+        super().__init__()
+        channels = inputs.shape[0] if inputs.shape else inputs.channels
+        size = config.image_size or (None if inputs.shape else FILE_SIZE)
+        self.preparation = ImagePreparation(size, mean=(0.5,) * channels, std=(0.5,) * channels, channels=channels)
+        self.dim = config.dim
+        blocks: list[nn.Module] = []
+        for position, width in enumerate(config.widths):
+            if position:
+                blocks.append(nn.MaxPool2d(2, ceil_mode=True))  # ceil: a side of 1 stays 1
+            blocks += _convolution(channels, width) + _convolution(width, width)
+            channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.dropout = nn.Dropout(config.dropout)
+        self.project = nn.Linear(channels, config.dim)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(b, channels, height, width) -> (b, dim)."""
+        return self.project(self.dropout(self.blocks(inputs).mean(dim=(2, 3))))
+
+
+def _convolution(channels: int, width: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+
+
+def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:
+    """A `small_cnn` with fresh weights; there are no pretrained ones."""
+    return SmallCnn(config, inputs)

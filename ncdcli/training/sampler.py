@@ -1,0 +1,60 @@
+"""Which samples an epoch sees, in which order, and the random numbers of their views: fixed before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.training.streams import Key, generator
+
+PARAMETERS = 16  # uniforms per view; see `ncdcli.training.augment.Column`
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """All draws of one epoch. Any process can compute it, so that each takes its part of every batch."""
+
+    epoch: int
+    order: NDArray[np.int64]  # (m,) rows of the source
+    uniforms: NDArray[np.float32]  # (m, views, PARAMETERS) in [0, 1)
+    batch_size: int
+
+    @property
+    def n_batches(self) -> int:
+        """A last batch of one sample is left out: batch norm and contrasts need two."""
+        full, rest = divmod(len(self.order), self.batch_size)
+        return full + (rest > 1)
+
+    def part(self, batch: int, *, rank: int = 0, processes: int = 1) -> slice:
+        """Positions in `order` that process `rank` takes of a batch; the parts join to the batch, in order."""
+        start = batch * self.batch_size
+        size = min(self.batch_size, len(self.order) - start)
+        return slice(start + size * rank // processes, start + size * (rank + 1) // processes)
+
+
+def plan_epoch(
+    stream: np.random.SeedSequence,
+    *,
+    epoch: int,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    sampler: str,
+    batch_size: int,
+    views: int,
+) -> EpochPlan:
+    """The plan of an epoch over `rows`, whose `labels` are -1 where there is none.
+
+    `shuffle`: each row once. `balanced` (GCD): |L| + |U| draws with replacement, with weight 1 for a labelled and
+    |L| / |U| for an unlabelled row, so that about half of each batch is labelled.
+    """
+    order_rng = generator(stream, Key.ORDER, epoch)
+    labelled = labels >= 0
+    if sampler == "balanced" and labelled.any() and not labelled.all():
+        weights = np.where(labelled, 0.5 / labelled.sum(), 0.5 / (~labelled).sum())
+        order = rows[order_rng.choice(len(rows), size=len(rows), p=weights)]
+    else:
+        order = rows[order_rng.permutation(len(rows))]
+    uniforms = generator(stream, Key.VIEWS, epoch).random((len(order), views, PARAMETERS), dtype=np.float32)
+    return EpochPlan(epoch, order, uniforms, batch_size)

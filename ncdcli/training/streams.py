@@ -1,0 +1,35 @@
+"""Random numbers of a training: every number is a function of the recipe's seed and a key, never of what ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Key(IntEnum):
+    """What a stream of random numbers is for."""
+
+    WEIGHTS = 0  # initial weights of backbone and head
+    ORDER = 1  # (epoch): which samples, in which order
+    VIEWS = 2  # (epoch): parameters of the random views
+    ELEMENTS = 3  # (epoch, batch): noise and masks, element by element
+    DROPOUT = 4  # (epoch, batch, rank)
+
+
+def generator(stream: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    """A generator of a stage's stream; different keys give independent ones (as `StageContext.rng`)."""
+    return np.random.default_rng(np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, *key)))
+
+
+@contextmanager
+def torch_seeded(stream: np.random.SeedSequence, *key: int, device: torch.device | None = None) -> Iterator[None]:
+    """Within: torch draws (initialisation, dropout) from the keyed stream. The global generators are put back."""
+    devices = [device] if device is not None and device.type == "cuda" else []
+    seed = int(generator(stream, *key).integers(2**63))
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
