@@ -1,0 +1,80 @@
+"""Starting centres of k-means: rows drawn by k-means++ or at random, for many restarts in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.clustering.rows import Rows, blocks, squared_norms
+
+# Squared distances below this part of |x|² + |c|² are float32 noise: the two rows count as equal.
+_NOISE = 1e-6
+_AT_ONCE = 16  # restarts seeded in one pass: bounds its memory at 64 bytes a row
+
+
+def plus_plus(
+    rows: Rows, count: int, *, rngs: Sequence[np.random.Generator], known: NDArray[np.floating] | None = None
+) -> NDArray[np.int64]:
+    """(restarts, count) row numbers: each drawn with probability ∝ squared distance to the nearest centre so far.
+
+    k-means++ (Arthur & Vassilvitskii 2007) with one candidate a step, as in GCD. `known` are (m, d) centres that are
+    there from the start; without them the first row is drawn uniformly. Only the distance to the newest centre is
+    computed at each step, by one GEMM for all restarts together; restart r uses `rngs[r]` alone. Where every row is
+    at distance 0 (fewer distinct rows than centres) the rest is drawn uniformly from the rows not drawn yet.
+    """
+    if len(rngs) > _AT_ONCE:
+        groups = [rngs[first : first + _AT_ONCE] for first in range(0, len(rngs), _AT_ONCE)]
+        return np.concatenate([plus_plus(rows, count, rngs=group, known=known) for group in groups])
+    chosen = np.empty((len(rngs), count), np.int64)
+    norms = squared_norms(rows)
+    nearest = np.full((len(rngs), len(rows)), np.inf, np.float32)
+    first = 0
+    if known is not None and len(known):
+        nearest[:] = nearest_squared(rows, known.astype(np.float32))
+    elif count:
+        chosen[:, 0] = [rng.integers(len(rows)) for rng in rngs]
+        _approach(nearest, rows, norms, chosen[:, 0])
+        first = 1
+    for step in range(first, count):
+        drawn = [_draw(nearest[r], rng, chosen[r, :step]) for r, rng in enumerate(rngs)]
+        chosen[:, step] = drawn
+        _approach(nearest, rows, norms, chosen[:, step])
+    return chosen
+
+
+def random_rows(n: int, count: int, *, rngs: Sequence[np.random.Generator]) -> NDArray[np.int64]:
+    """(restarts, count) distinct row numbers, drawn uniformly."""
+    return np.stack([rng.choice(n, size=count, replace=False) for rng in rngs]).astype(np.int64)
+
+
+def nearest_squared(rows: Rows, centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) squared distance of each row to its nearest centre; float32 noise reads 0."""
+    norms, centre_norms = squared_norms(rows), squared_norms(centres)
+    out = np.empty(len(rows), np.float32)
+    for part in blocks(len(rows)):
+        size = norms[part, None] + centre_norms
+        distance = size - 2 * (rows[part] @ centres.T)
+        distance[distance < _NOISE * size] = 0
+        out[part] = distance.min(axis=1)
+    return out
+
+
+def _approach(nearest: NDArray[np.float32], rows: Rows, norms: NDArray[np.float32], newest: NDArray[np.int64]) -> None:
+    """Lower `nearest` (restarts, n) to the squared distance to each restart's newest centre."""
+    centres, centre_norms = rows[newest], norms[newest, None]
+    for part in blocks(len(rows), 8192):
+        size = norms[part] + centre_norms
+        distance = size - 2 * (centres @ rows[part].T)
+        distance[distance < _NOISE * size] = 0
+        np.minimum(nearest[:, part], distance, out=nearest[:, part])
+
+
+def _draw(weights: NDArray[np.float32], rng: np.random.Generator, taken: NDArray[np.int64]) -> int:
+    cumulative = np.cumsum(weights, dtype=np.float64)
+    if cumulative[-1] > 0:
+        row = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+        return min(int(row), len(weights) - 1)
+    free = np.setdiff1d(np.arange(len(weights)), taken)
+    return int(rng.choice(free if len(free) else len(weights)))
