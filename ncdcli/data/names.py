@@ -1,0 +1,29 @@
+"""Names of classes and samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ncdcli.errors import Problem
+
+SHOWN = 5
+
+
+def class_order(classes: Iterable[str | None]) -> tuple[str, ...]:
+    """The different class names, sorted: as whole numbers where all of them are, else as text.
+
+    Not in the order of appearance: that would depend on which sample belongs to which novel class.
+    """
+    names = {name for name in classes if name is not None}
+    if all(name.lstrip("-").isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def repeated_keys(keys: Sequence[str]) -> list[Problem]:
+    """A problem for each of the first few names that occur more than once."""
+    if len(set(keys)) == len(keys):
+        return []
+    repeated = [(key, count) for key, count in Counter(keys).items() if count > 1]
+    return [Problem(f"`{key}` occurs {count} times") for key, count in repeated[:SHOWN]]

@@ -1,0 +1,266 @@
+"""Tables: rows of a CSV, TSV or space-separated file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.data.digests import digest_files, digest_lines
+from ncdcli.data.kinds import Table
+from ncdcli.data.names import class_order, repeated_keys
+from ncdcli.data.sources import Inputs, Listing, TableInputs
+from ncdcli.data.table_encoder import TableEncoder
+from ncdcli.data.table_text import Layout, detect_layout, find_column, read_cells
+from ncdcli.errors import DataError, MissingError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TableEncoder", "TableFile"]
+
+MANY_TEXTS = 100  # a text column with more different texts than this, and ...
+MOSTLY_DIFFERENT = 0.2  # ... more than this share of its rows, is an identifier and not a category
+TYPO_SHARE = 0.1  # a column with fewer texts than this share of its cells is one of numbers with slips
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which column is what."""
+
+    label: str | None
+    truth: str | None
+    id: str | None
+    features: tuple[str, ...]
+    categorical: tuple[str, ...] | None  # None: those that hold text
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.label, self.truth, self.id) if name is not None)
+
+
+class TableFile:
+    """Rows of one or two files. A row is named by its id column, or `train/N` with N its number from 0."""
+
+    def __init__(self, config: Table, root: Path) -> None:
+        self._config = config
+        self._train = root / config.train
+        self._test = root / config.test if config.test is not None else None
+        self._read_already: tuple[pd.DataFrame, Listing] | None = None
+
+    def identity(self, *, content: bool, labels: bool = True) -> str:
+        """Digest of the files' content, or, without labels, of the cells of the feature columns."""
+        files = [("train", self._train), ("test", self._test)]
+        present = [(name, path) for name, path in files if path is not None]
+        for _, path in present:
+            if not path.is_file():
+                hint = "check the path in the recipe's `data` section, or set `data.root`"
+                raise MissingError(f"the table `{path}` is not there", hint=hint)
+        if labels:
+            return digest_files(present, content=True)
+        frame, listing = self._read()
+        columns = (f"{name}\t{_digest_column(frame[name])}" for name in frame.columns)
+        return digest_lines([*columns, *listing.parts.tolist()])
+
+    def download(self) -> None:
+        """MissingError: a table of the user's own, or one that cannot be fetched."""
+        self.identity(content=False)
+
+    def listing(self) -> Listing:
+        """Rows of `train` that are not a test part, then of the test part. DataError with every fault found."""
+        return self._read()[1]
+
+    def inputs(self, keys: Sequence[str]) -> Inputs:
+        """The feature columns of the named rows."""
+        frame, listing = self._read()
+        rows = {key: row for row, key in enumerate(listing.keys)}
+        return self._table_inputs(frame.iloc[[rows[key] for key in keys]])
+
+    def new_inputs(self, path: Path) -> tuple[tuple[str, ...], Inputs]:
+        """Rows of a new file with the feature columns of `train`; label, truth and dropped columns are ignored.
+
+        The layout of `train` says which columns those are, so its first rows must still be there.
+        """
+        trained = self._layout(self._train)
+        columns = self._columns(trained)
+        layout = self._layout(path)
+        if not layout.header and len(layout.columns) == len(columns.features) != len(trained.columns):
+            layout = Layout(layout.separator, layout.skip, False, columns.features)
+        elif not layout.header and trained.header and len(layout.columns) == len(trained.columns):
+            layout = Layout(layout.separator, layout.skip, False, trained.columns)
+        present = [name for name in columns.text if name in layout.columns]
+        frame = read_cells(path, layout, missing=self._config.missing, text=present)
+        ignored = set(trained.columns) - set(columns.features)
+        features = frame[[name for name in frame.columns if name not in ignored]]
+        has_id = columns.id is not None and columns.id in frame
+        keys = tuple(frame[columns.id]) if has_id else tuple(str(row) for row in range(len(frame)))
+        return keys, self._table_inputs(features)
+
+    def _layout(self, path: Path) -> Layout:
+        config = self._config
+        named = [name for name in (config.label, config.truth, config.id) if isinstance(name, str)]
+        return detect_layout(
+            path, separator=config.separator, header=config.header, missing=config.missing, named=named
+        )
+
+    def _columns(self, layout: Layout) -> _Columns:
+        def find(column: str | int | None, field: str) -> str | None:
+            return None if column is None else find_column(column, layout.columns, place=f"data.source.{field}")
+
+        config = self._config
+        label, truth, key = find(config.label, "label"), find(config.truth, "truth"), find(config.id, "id")
+        dropped = {find(column, "drop") for column in config.drop}
+        features = tuple(name for name in layout.columns if name not in {label, truth, key} | dropped)
+        if not features:
+            raise DataError(f"`{self._train}` has no feature column left", hint="check `separator`, `label` and `drop`")
+        categorical = None
+        if config.categorical != "auto":
+            found = {find(column, "categorical") for column in config.categorical}
+            categorical = tuple(name for name in features if name in found)
+        return _Columns(label, truth, key, features, categorical)
+
+    def _read(self) -> tuple[pd.DataFrame, Listing]:
+        """The feature columns and the listing, in the same order; read once."""
+        if self._read_already is None:
+            self._read_already = self._load()
+        return self._read_already
+
+    def _load(self) -> tuple[pd.DataFrame, Listing]:
+        import pandas as pd
+
+        layout = self._layout(self._train)
+        columns = self._columns(layout)
+        frame = read_cells(self._train, layout, missing=self._config.missing, text=columns.text)
+        is_test = self._test_rows(len(frame))
+        keys = [f"train/{row}" for row in range(len(frame))]
+        if self._test is not None:
+            other = self._read_test(layout, columns)
+            keys += [f"test/{row}" for row in range(len(other))]
+            is_test = np.concatenate([is_test, np.ones(len(other), bool)])
+            frame = pd.concat([frame, other], ignore_index=True)
+        if columns.id is not None:
+            keys = _ids(frame[columns.id])
+        order = np.argsort(is_test, kind="stable")
+        frame, is_test, keys = frame.iloc[order], is_test[order], [keys[row] for row in order]
+        return self._features(frame, columns), _listing(frame, columns, keys, is_test)
+
+    def _read_test(self, layout: Layout, columns: _Columns) -> pd.DataFrame:
+        assert self._test is not None  # the caller has looked
+        other = self._layout(self._test)
+        if not layout.header and len(other.columns) == len(layout.columns):
+            other = Layout(other.separator, other.skip, False, layout.columns)
+        if set(other.columns) != set(layout.columns):
+            differing = sorted(set(other.columns) ^ set(layout.columns))
+            names = ", ".join(f"`{name}`" for name in differing[:8])
+            raise DataError(f"`{self._test}` and `{self._train}` have different columns: {names}")
+        return read_cells(self._test, other, missing=self._config.missing, text=columns.text)[list(layout.columns)]
+
+    def _test_rows(self, count: int) -> NDArray[np.bool_]:
+        """(n,) which rows of `train` are the test part; a drawn one is the same for every seed of a recipe."""
+        config = self._config
+        is_test = np.zeros(count, bool)
+        if config.test_rows is not None:
+            start, stop = config.test_rows
+            if not 0 <= start < stop <= count:
+                problem = Problem(
+                    f"rows {start} to {stop} of a table with {count} rows",
+                    place="data.source.test_rows",
+                    hint="[from, to): rows are numbered from 0, `to` is not included",
+                )
+                raise DataError("the table does not fit the recipe", [problem])
+            is_test[start:stop] = True
+        if config.test_fraction is not None:
+            drawn = np.random.default_rng(0).choice(count, round(config.test_fraction * count), replace=False)
+            is_test[drawn] = True
+        return is_test
+
+    def _features(self, frame: pd.DataFrame, columns: _Columns) -> pd.DataFrame:
+        features = frame[list(columns.features)].reset_index(drop=True)
+        problems = []
+        for name in columns.features:
+            if columns.categorical is not None and name in columns.categorical:
+                continue
+            fault = _column_fault(name, features[name], texts_allowed=columns.categorical is None)
+            if fault is not None:
+                problems.append(fault)
+        if problems:
+            raise DataError(f"`{self._train}` has columns that cannot be used as they are", problems)
+        return features
+
+    def _table_inputs(self, features: pd.DataFrame) -> TableInputs:
+        columns = self._columns(self._layout(self._train)).categorical
+        if columns is None:
+            columns = tuple(name for name in features.columns if not _is_numeric(features[name]))
+        frame = features.reset_index(drop=True)
+        for name in frame.columns:
+            if name not in columns and _is_numeric(frame[name]):
+                frame[name] = frame[name].astype(np.float64)
+        return TableInputs(frame, columns, self._config.impute, self._config.scaling)
+
+
+def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: NDArray[np.bool_]) -> Listing:
+    count = len(frame)
+    labels = _names(frame[columns.label]) if columns.label is not None else [None] * count
+    truth = _names(frame[columns.truth]) if columns.truth is not None else [None] * count
+    classes = tuple(label if label is not None else other for label, other in zip(labels, truth, strict=True))
+    has_label = np.array([label is not None for label in labels])
+    parts = np.where(is_test, "test", "train")
+    if not has_label[~is_test].all():
+        parts = np.where(is_test, "test", np.where(has_label, "labelled", "unlabelled"))
+    if repeated := repeated_keys(keys):
+        raise DataError("rows of the table have the same id", repeated)
+    differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=True))
+    notes = (f"{differing} rows have another class in the truth column; the label counts",) if differing else ()
+    return Listing(tuple(keys), classes, parts, class_order(classes), notes)
+
+
+def _names(column: pd.Series) -> list[str | None]:
+    missing = column.isna()
+    texts = column.astype(str).str.strip()
+    return [None if absent or not text else text for absent, text in zip(missing, texts, strict=True)]
+
+
+def _ids(column: pd.Series) -> list[str]:
+    if column.isna().any():
+        row = int(np.flatnonzero(column.isna())[0])
+        raise DataError(f"row {row} has no id", hint="fill the id column, or leave `id` out")
+    return [str(name) for name in column]
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    from pandas.api import types
+
+    return bool(types.is_numeric_dtype(column))
+
+
+def _column_fault(name: str, column: pd.Series, *, texts_allowed: bool) -> Problem | None:
+    """What makes a feature column unusable: infinite values, slips in a column of numbers, identifiers."""
+    import pandas as pd
+
+    if _is_numeric(column):
+        infinite = np.flatnonzero(np.isinf(column.to_numpy(np.float64)))
+        if len(infinite) == 0:
+            return None
+        hint = "correct them, or list `inf` and `-inf` in `missing`"
+        return Problem(f"column `{name}`: {len(infinite)} infinite values, first in row {infinite[0]}", hint=hint)
+    present = column.dropna().astype(str)
+    slips = present[pd.to_numeric(present, errors="coerce").isna()]
+    if len(slips) < TYPO_SHARE * len(present) or not texts_allowed:
+        hint = "correct them, list them in `missing`, or name the column in `categorical`"
+        first = f"first in row {slips.index[0]}: `{slips.iloc[0]}`" if len(slips) else ""
+        return Problem(f"column `{name}`: {len(slips)} of {len(present)} cells are not numbers, {first}", hint=hint)
+    different = present.nunique()
+    if different > MANY_TEXTS and different > MOSTLY_DIFFERENT * len(present):
+        hint = "list it in `drop`, use it as `id`, or name it in `categorical` to encode it all the same"
+        return Problem(f"column `{name}`: {different} different texts in {len(present)} rows", hint=hint)
+    return None
+
+
+def _digest_column(column: pd.Series) -> str:
+    if _is_numeric(column):
+        return digest_lines([column.to_numpy(np.float64).tobytes().hex()])
+    return digest_lines("" if missing else f"={text}" for text, missing in zip(column, column.isna(), strict=True))
