@@ -135,9 +135,19 @@ def _follow(
     if old is not None:
         changed = np.flatnonzero(old != new)
         if len(changed) * 4 < len(rows):
-            moving = rows[changed]
-            return sums + group_sums(moving, new[changed], k) - group_sums(moving, old[changed], k)
+            return sums + _moves(rows[changed], old[changed], new[changed], k)
     return base.sums + group_sums(rows, new, k)
+
+
+def _moves(rows: Rows, old: NDArray[np.int64], new: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """(k, d) change of the sums when rows leave `old` clusters for `new` ones."""
+    change = np.zeros((k, rows.shape[1]))
+    for part in blocks(len(rows), 4096):
+        size = part.stop - part.start
+        ends = np.stack([old[part], new[part]], axis=1).ravel()
+        signs = csr_matrix((np.tile((-1.0, 1.0), size), ends, 2 * np.arange(size + 1)), shape=(size, k))
+        change += signs.T @ rows[part]
+    return change
 
 
 def _means(
