@@ -1,0 +1,5 @@
+"""`python -m ncdcli` is `ncd`."""
+
+from ncdcli.cli.main import main
+
+main()

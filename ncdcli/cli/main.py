@@ -1,0 +1,130 @@
+"""The `ncd` command: its sub-commands, and what happens to their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ncdcli import __version__
+from ncdcli.cli import housekeeping, predicting, runs, stages
+from ncdcli.cli.session import Session
+from ncdcli.errors import Interrupted
+
+SIGPIPE_EXIT = 141  # what a program killed by a closed pipe ends with
+
+# Commands of other modules, imported when they are used: name -> (module:attribute, line in `ncd --help`).
+LAZY: Mapping[str, tuple[str, str]] = {
+    "init": ("ncdcli.cli.init:app", "Write a recipe for your own images, table or embeddings."),
+    "recipes": ("ncdcli.cli.recipes:app", "List, show, copy and check recipes."),
+    "data": ("ncdcli.cli.data:app", "List data sets and check that they are here."),
+}
+
+
+class Commands(TyperGroup):
+    """Sub-commands, some of which are imported only when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        first = len(stages.COMMANDS)
+        return [*names[:first], *LAZY, *names[first:]]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; for a lazy one, what `--help` needs of it."""
+        if cmd_name not in LAZY:
+            return super().get_command(ctx, cmd_name)
+        placeholder = typer.Typer(help=LAZY[cmd_name][1], rich_markup_mode="markdown")
+        placeholder.callback()(lambda: None)
+        command: Any = typer.main.get_command(placeholder)
+        command.name, command.rich_help_panel = cmd_name, "Recipes and data"
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, a lazy one imported now."""
+        if args and args[0] in LAZY:
+            module, attribute = LAZY[args[0]][0].split(":")
+            app = getattr(import_module(module), attribute)
+            command: Any = typer.main.get_command(app)
+            command.name = args[0]
+            return args[0], command, args[1:]
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Older Typers have ideas of their own on Ctrl-C, and all of them on a closed pipe."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except BrokenPipeError:
+            raise typer.Exit(SIGPIPE_EXIT) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="ncd",
+    help="Find the novel classes in unlabelled data: from a recipe to a scored discovery.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ncd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find the novel classes in unlabelled data: from a recipe to a scored discovery."""
+
+
+stages.add_stage_commands(app)
+runs.add_run_commands(app)
+predicting.add_predict_command(app)
+housekeeping.add_housekeeping_commands(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `ncd` with `arguments` (the process's own by default) and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_flushed(_run(words)))
+
+
+def _run(words: list[str]) -> int:
+    session = Session(arguments=words)
+    command: Any = typer.main.get_command(app)
+    try:
+        command.main(args=words, prog_name="ncd", obj=session)
+    except SystemExit as end:  # how Typer returns, help and wrong usage included
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:  # noqa: BLE001 - the one place where every fault ends: reported, logged, exit code
+        from ncdcli.cli.failure import report
+
+        return report(error, session)
+    return 0
+
+
+def _flushed(code: int) -> int:
+    """`code`, once stdout is out; a reader that went away (`ncd runs | head -1`) is no reason for a traceback."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SIGPIPE_EXIT
+    return code
+
+
+if __name__ == "__main__":
+    main()

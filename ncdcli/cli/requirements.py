@@ -1,0 +1,115 @@
+"""`--require 'gcd_v2.unlabelled.novel>=0.75'`: bounds that the scores of a run must meet."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ncdcli.cli.output import suggest
+from ncdcli.errors import RequirementError, UsageError
+
+OPERATORS = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_PATTERN = re.compile(r"\s*([\w.-]+?)\s*(>=|<=|==|>|<)\s*(\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One bound on one score."""
+
+    path: str  # protocol.split.subset, as in metrics.json
+    operator: str
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.path}{self.operator}{self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A requirement and the value that was measured."""
+
+    requirement: Requirement
+    value: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the value satisfies the bound; an undefined value satisfies none."""
+        return bool(OPERATORS[self.requirement.operator](self.value, self.requirement.bound))
+
+    def as_json(self) -> dict[str, Any]:
+        required = self.requirement
+        return {
+            "path": required.path,
+            "operator": required.operator,
+            "bound": required.bound,
+            "value": self.value,
+            "met": self.met,
+        }
+
+
+def parse_requirement(text: str) -> Requirement:
+    """`path op number`, with op one of >= <= == > <. UsageError for anything else."""
+    match = _PATTERN.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"cannot read `--require {text}`", hint="write a score, one of >= <= == > <, and a number: 'k.error<=1'"
+        )
+    path, sign, number = match.groups()
+    try:
+        bound = float(number)
+    except ValueError:
+        raise UsageError(f"`--require {text}`: `{number}` is not a number") from None
+    if not math.isfinite(bound):
+        raise UsageError(f"`--require {text}`: the bound must be finite")
+    return Requirement(path, sign, bound)
+
+
+def check_requirements(requirements: Sequence[Requirement], metrics: Mapping[str, Any]) -> list[Outcome]:
+    """Each requirement with its value. UsageError, naming the scores there are, for one that is not among them."""
+    values = numbers_by_path(metrics)
+    outcomes = []
+    for required in requirements:
+        if required.path not in values:
+            near = suggest(required.path, values)
+            names = ", ".join(sorted(values))
+            raise UsageError(
+                f"no score is named `{required.path}`" + (f"; {near}" if near else ""), hint=f"the scores are: {names}"
+            )
+        outcomes.append(Outcome(required, values[required.path]))
+    return outcomes
+
+
+def raise_missed(outcomes: Sequence[Outcome]) -> None:
+    """RequirementError that names value and bound of every missed requirement; nothing if all are met."""
+    missed = [
+        f"{outcome.requirement.path} is {outcome.value:.4g}, required "
+        f"{outcome.requirement.operator} {outcome.requirement.bound:g}"
+        for outcome in outcomes
+        if not outcome.met
+    ]
+    if missed:
+        raise RequirementError("; ".join(missed))
+
+
+def numbers_by_path(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Every number of a nested map by its dotted path; undefined scores (null) are NaN."""
+    found: dict[str, float] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= numbers_by_path(value, f"{path}.")
+        elif value is None:
+            found[path] = math.nan
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[path] = float(value)
+    return found

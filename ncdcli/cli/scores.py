@@ -1,0 +1,37 @@
+"""Scores of a run, read from `evaluate/metrics.json`. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SUBSETS = ("all", "known", "novel")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """`evaluate/metrics.json` of a run folder, empty where the run is not scored."""
+    path = folder / "evaluate" / "metrics.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def protocols(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """ "protocol.split" -> {subset: fraction} of every protocol that was computed, in the order of the file."""
+    return {
+        f"{protocol}.{split}": dict(values)
+        for protocol, splits in metrics.items()
+        if isinstance(splits, Mapping)
+        for split, values in splits.items()
+        if isinstance(values, Mapping) and "all" in values
+    }
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline scores: {name: "protocol.split", selection, all, known, novel}; empty where there are none."""
+    found = protocols(metrics)
+    name = metrics.get("headline")
+    if name not in found:
+        return {}
+    values = {subset: found[name].get(subset) for subset in SUBSETS}
+    return {"name": name, "selection": metrics.get("selection"), **values}

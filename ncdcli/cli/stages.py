@@ -1,0 +1,212 @@
+"""The commands that run stages: `run`, `pretrain`, `discover`, `eval` and one for each single stage."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ncdcli.cli import options
+from ncdcli.cli.requirements import Requirement, parse_requirement
+from ncdcli.cli.session import Session, session_of
+from ncdcli.errors import MissingError, UsageError
+from ncdcli.pipeline.spec import BY_NAME
+
+if TYPE_CHECKING:
+    from ncdcli.pipeline.context import Resources
+    from ncdcli.pipeline.plan import Plan
+    from ncdcli.pipeline.runner import StageResult
+    from ncdcli.recipe.resolve import ResolvedRecipe
+    from ncdcli.run.folder import RunFolder
+
+ALL = tuple(BY_NAME)
+
+
+@dataclass(frozen=True)
+class StageCommand:
+    """One command: the stages it runs. Those before them must be done."""
+
+    name: str
+    stages: tuple[str, ...]
+    help: str
+
+
+COMMANDS = (
+    StageCommand("run", ALL, "Run all stages: from data to scores."),
+    StageCommand("pretrain", ("split", "pretrain"), "Split the data and train the backbone."),
+    StageCommand("embed", ("embed",), "Write the embeddings of all samples."),
+    StageCommand("estimate-k", ("estimate_k",), "Estimate the number of classes."),
+    StageCommand("cluster", ("cluster",), "Assign every sample to a known or novel class."),
+    StageCommand("discover", ("embed", "estimate_k", "cluster"), "Embed, estimate the number of classes, cluster."),
+    StageCommand("eval", ("evaluate",), "Score the clusters."),
+)
+COMMAND_STAGES = {command.name: command.stages for command in COMMANDS}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A stage command with its flags, as typed."""
+
+    command: StageCommand
+    target: str
+    run: Path | None
+    overrides: tuple[str, ...]
+    stages: tuple[str, ...]
+    force: tuple[str, ...]
+    restart: bool
+    dry_run: bool
+    resources: "Resources"
+    requirements: tuple[Requirement, ...]
+
+
+def add_stage_commands(app: typer.Typer) -> None:
+    """Register every command of `COMMANDS`."""
+    for command in COMMANDS:
+        app.command(command.name, help=command.help, rich_help_panel="Stages")(_function(command))
+
+
+def _function(command: StageCommand) -> Callable[..., None]:
+    """The function that Typer calls: all stage commands share its signature."""
+    require = typer.Option(
+        None,
+        "--require",
+        metavar="SCORE>=NUMBER",
+        help="Exit with 6 unless the score meets the bound, e.g. 'gcd_v2.unlabelled.novel>=0.75'. Repeatable.",
+        hidden="evaluate" not in command.stages,
+    )
+    until = typer.Option(
+        None, "--until", metavar="STAGE", help="Stop after this stage.", hidden=len(command.stages) < 2
+    )
+
+    def function(
+        context: typer.Context,
+        target: options.Target,
+        run: options.RunFolderOption = None,
+        overrides: options.SetOption = None,
+        until: str | None = until,
+        force: options.ForceOption = None,
+        restart: options.RestartOption = False,
+        dry_run: options.DryRunOption = False,
+        require: list[str] | None = require,
+        device: options.DeviceOption = "auto",
+        devices: options.DevicesOption = 1,
+        workers: options.WorkersOption = 0,
+        download: options.DownloadOption = False,
+        json: options.JsonOption = False,
+        quiet: options.QuietOption = False,
+    ) -> None:
+        from ncdcli.pipeline.context import Resources
+
+        session = session_of(context, json=json, quiet=quiet)
+        stages = _stages(command, until)
+        request = Request(
+            command=command,
+            target=target,
+            run=run,
+            overrides=tuple(overrides or ()),
+            stages=stages,
+            force=_forced(force or (), stages, command),
+            restart=restart,
+            dry_run=dry_run,
+            resources=Resources(options.check_device(device), devices, workers, download),
+            requirements=_requirements(require or (), stages, command),
+        )
+        run_stages(request, session)
+
+    return function
+
+
+def _stages(command: StageCommand, until: str | None) -> tuple[str, ...]:
+    if until is None:
+        return command.stages
+    last = options.stage_name(until)
+    if last not in command.stages:
+        raise UsageError(
+            f"`ncd {command.name}` does not reach `{last}`", hint=f"its stages are: {', '.join(command.stages)}"
+        )
+    return command.stages[: command.stages.index(last) + 1]
+
+
+def _forced(names: "list[str] | tuple[()]", stages: tuple[str, ...], command: StageCommand) -> tuple[str, ...]:
+    forced = tuple(options.stage_name(name) for name in names)
+    for name in forced:
+        if name not in stages:
+            raise UsageError(
+                f"`--force {name}`: this command does not run `{name}`", hint=f"it runs: {', '.join(stages)}"
+            )
+    return forced
+
+
+def _requirements(
+    texts: "list[str] | tuple[()]", stages: tuple[str, ...], command: StageCommand
+) -> tuple[Requirement, ...]:
+    if texts and "evaluate" not in stages:
+        raise UsageError(
+            "`--require` needs scores, and this command does not run `evaluate`",
+            hint="use it with `ncd run` or `ncd eval`",
+        )
+    return tuple(parse_requirement(text) for text in texts)
+
+
+def run_stages(request: Request, session: Session) -> None:
+    """Check, plan, run, and print the result of a stage command."""
+    from ncdcli.cli.status import answer_plan
+    from ncdcli.cli.summary import answer_run
+    from ncdcli.cli.target import resolve_target
+    from ncdcli.pipeline.distributed import is_worker
+    from ncdcli.pipeline.plan import make_plan
+
+    resolved, folder = resolve_target(request.target, overrides=request.overrides, run=request.run)
+    if is_worker():  # of `torchrun`: process 0 checks, plans and answers
+        _execute(request, resolved, folder, session)
+        return
+    folder.check_writable()
+    if request.resources.download and not request.dry_run:
+        from ncdcli.data.resolve import ensure_data
+
+        ensure_data(resolved.recipe.data, download=True)
+    plan = make_plan(resolved.recipe, folder, only=request.stages, force=request.force, restart=request.restart)
+    if request.dry_run:
+        answer_plan(session, folder, plan)
+        return
+    _check(request, resolved, folder, plan)
+    results = _execute(request, resolved, folder, session)
+    answer_run(session, folder, results, requirements=request.requirements)
+
+
+def _check(request: Request, resolved: "ResolvedRecipe", folder: "RunFolder", plan: "Plan") -> None:
+    """MissingError for an earlier stage, data, weights, package or disk space that is not there."""
+    from ncdcli.pipeline.preflight import check_prerequisites
+
+    if plan.blockers:
+        blocker = plan.blockers[0]
+        first = "pretrain" if blocker.stage in COMMAND_STAGES["pretrain"] else "discover"
+        raise MissingError(
+            f"`ncd {request.command.name}` stands on stage `{blocker.stage}`, which is to be done first: "
+            f"{blocker.reason}",
+            hint=f"ncd {first} {folder.path if folder.exists else request.target}",
+        )
+    for decision in plan.decisions:
+        if decision.problem is not None:
+            raise decision.problem
+    check_prerequisites(resolved.recipe, folder.path, stages=plan.to_do, resources=request.resources)
+
+
+def _execute(
+    request: Request, resolved: "ResolvedRecipe", folder: "RunFolder", session: Session
+) -> "list[StageResult]":
+    from ncdcli.cli.progress import open_progress
+    from ncdcli.pipeline.runner import execute
+
+    session.run = folder.path
+    return execute(
+        resolved,
+        folder,
+        stages=request.stages,
+        force=request.force,
+        restart=request.restart,
+        resources=request.resources,
+        progress=open_progress(quiet=session.quiet),
+        command=session.command,
+    )

@@ -1,0 +1,106 @@
+"""What `ncd run` and the other stage commands end with: scores, times, files, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncdcli.cli.output import percent, print_table, print_text, seconds
+from ncdcli.cli.requirements import Requirement, check_requirements, raise_missed
+from ncdcli.cli.scores import SUBSETS, headline, protocols, read_metrics
+from ncdcli.cli.session import Session
+from ncdcli.pipeline.spec import BY_NAME
+
+if TYPE_CHECKING:
+    from ncdcli.pipeline.runner import StageResult
+    from ncdcli.run.folder import RunFolder
+
+
+DONE = {"run": "done", "resume": "resumed, done", "reuse": "reused", "keep": "up to date"}
+# What a person opens after a stage.
+FILES = {
+    "split": "samples.csv",
+    "pretrain": "model.json",
+    "embed": "embeddings.npy",
+    "estimate_k": "k.json",
+    "cluster": "assignments.csv",
+    "evaluate": "metrics.json",
+}
+
+
+def answer_run(
+    session: Session, folder: RunFolder, results: Sequence[StageResult], *, requirements: Sequence[Requirement]
+) -> None:
+    """Print the result of a stage command; RequirementError, after everything is out, for a missed `--require`."""
+    evaluated = any(result.stage == "evaluate" for result in results)
+    metrics = read_metrics(folder.path) if evaluated else {}
+    outcomes = check_requirements(requirements, metrics)
+    last = results[-1].stage
+    if session.json:
+        session.answer(
+            {
+                "run": str(folder.path),
+                "stages": [_result_json(result) for result in results],
+                "headline": headline(metrics) or None,
+                "metrics": metrics,
+                "requirements": [outcome.as_json() for outcome in outcomes],
+                "files": {stage: str(path) for stage, path in _files(folder).items()},
+            }
+        )
+    else:
+        _print_stages(results)
+        if metrics:
+            print_text()
+            print_scores(metrics)
+        print_text()
+        print_text(f"results: {folder.stage_dir(last) / FILES[last]}")
+        print_text(f"next: {next_command(folder, last)}")
+    raise_missed(outcomes)
+
+
+def next_command(folder: RunFolder, last: str) -> str:
+    """What one would do after stage `last`."""
+    stages = list(BY_NAME)
+    if last != stages[-1]:
+        return f"ncd run {folder.path}"
+    return f"ncd show {folder.path}"
+
+
+def _files(folder: RunFolder) -> dict[str, Path]:
+    paths = {stage: folder.stage_dir(stage) / name for stage, name in FILES.items()}
+    return {stage: path for stage, path in paths.items() if path.is_file()}
+
+
+def _print_stages(results: Sequence[StageResult]) -> None:
+    rows = [(result.stage, DONE[result.action], seconds(result.seconds)) for result in results]
+    rows.append(("", "total", seconds(sum(result.seconds for result in results))))
+    print_table(("stage", "result", "time"), rows, right=("time",))
+
+
+def _result_json(result: StageResult) -> dict[str, Any]:
+    return {
+        "stage": result.stage,
+        "action": result.action,
+        "seconds": round(result.seconds, 3),
+        "reason": result.reason,
+        "fingerprint": result.fingerprint,
+    }
+
+
+def print_scores(metrics: Mapping[str, Any]) -> None:
+    """Print scores in percent, a row for each protocol and split, the headline first; then the number of classes."""
+    found = protocols(metrics)
+    first = headline(metrics).get("name")
+    names = sorted(found, key=lambda name: name != first)
+    rows = [(name, *(percent(found[name].get(subset)) for subset in SUBSETS)) for name in names]
+    if rows:
+        print_table(("protocol.split", "all %", "known %", "novel %"), rows, right=("all %", "known %", "novel %"))
+    print_text(f"selection: {metrics.get('selection', 'last')}")
+    print_text(classes_text(metrics.get("k", {})))
+
+
+def classes_text(k: Mapping[str, Any]) -> str:
+    """ "number of classes: 11 estimated, 10 true"."""
+    true = k.get("true")
+    return f"number of classes: {k.get('estimated', '–')} estimated" + ("" if true is None else f", {true} true")

@@ -1,0 +1,104 @@
+"""New samples in the clusters of a finished run: embed, then take the nearest centroid."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.errors import MissingError
+from ncdcli.pipeline.context import Progress, Resources
+
+if TYPE_CHECKING:
+    from ncdcli.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Where each new sample belongs."""
+
+    keys: tuple[str, ...]  # n
+    clusters: NDArray[np.int64]  # (n,) number of the nearest centroid
+    matches: tuple[str, ...]  # n: the known class that the cluster stands for, or "novel"
+    margins: NDArray[np.floating]  # (n,) 0: two centroids are equally near, 1: only one is near
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def counts(self) -> dict[int, int]:
+        """Number of samples by cluster, clusters without samples left out."""
+        return dict(sorted(Counter(self.clusters.tolist()).items()))
+
+    def write(self, path: Path) -> None:
+        """Write (key, cluster, match, margin) as CSV; `path` holds the whole table or what it held before."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["key", "cluster", "match", "margin"])
+            margins = (f"{margin:.6f}" for margin in self.margins.tolist())
+            writer.writerows(zip(self.keys, self.clusters.tolist(), self.matches, margins, strict=True))
+        os.replace(unfinished, path)
+
+
+def cluster_names(predictions: Predictions) -> dict[int, str]:
+    """The match of every cluster that has samples."""
+    return dict(zip(predictions.clusters.tolist(), predictions.matches, strict=True))
+
+
+def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progress: Progress) -> Predictions:
+    """Clusters of the samples at `path`, a folder or file of the kind that the run's source reads.
+
+    The assignment is the nearest centroid among all clusters: a new sample may be of a known class also where the
+    run's pool holds novel classes only. MissingError if the run lacks a stage or its stages do not fit together.
+    """
+    from ncdcli.clustering.assign import nearest
+    from ncdcli.data.resolve import open_source
+    from ncdcli.models.embedder import load_embedder
+
+    check_chain(run)
+    if not path.exists():
+        raise MissingError(f"no file or folder `{path}`", hint="`--input` names a folder of images, a table or an .npy")
+    keys, inputs = open_source(run.recipe().data).new_inputs(path)
+    cluster_folder = run.stage_dir("cluster")
+    clustering = json.loads((cluster_folder / "clustering.json").read_text("utf-8"))
+    known = json.loads((run.stage_dir("split") / "classes.json").read_text("utf-8"))["known"]
+    embedding = json.loads((run.stage_dir("embed") / "embeddings.json").read_text("utf-8"))
+
+    embedder = load_embedder(run.stage_dir("pretrain") / "model.json", resources)
+    embeddings = embedder.embed(inputs, progress, normalize=embedding["normalize"])
+    clusters, margins = nearest(embeddings, np.load(cluster_folder / "centroids.npy"))
+    names = [known[match] if match >= 0 else "novel" for match in clustering["matched"]]
+    return Predictions(tuple(keys), clusters, tuple(names[cluster] for cluster in clusters.tolist()), margins)
+
+
+def check_chain(run: RunFolder) -> None:
+    """MissingError unless the run's model, embeddings and centroids exist and were made from each other.
+
+    Manifests alone are read, so that a run can predict where its training data are not.
+    """
+    needs = (
+        ("embed", "pretrain/model.json"),
+        ("cluster", "embed/embeddings.npy"),
+    )
+    for stage in ("pretrain", "embed", "cluster"):
+        if run.manifest(stage) is None:
+            raise MissingError(
+                f"`{run.path}` cannot predict yet: stage `{stage}` is not done", hint=f"ncd run {run.path}"
+            )
+    for stage, file in needs:
+        earlier, name = file.split("/")
+        made, used = run.manifest(earlier), run.manifest(stage)
+        assert made is not None
+        assert used is not None
+        if made.outputs[name].sha256 != used.inputs[file]:
+            raise MissingError(
+                f"`{run.path}`: stage `{stage}` was made from an earlier `{earlier}`", hint=f"ncd run {run.path}"
+            )

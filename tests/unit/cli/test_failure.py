@@ -1,0 +1,133 @@
+"""What a person, or a program, reads when a command fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ncdcli.cli.failure import report
+from ncdcli.cli.session import Session
+from ncdcli.errors import (
+    DataError,
+    Interrupted,
+    MissingError,
+    NcdError,
+    Problem,
+    RecipeError,
+    RequirementError,
+    RunBusyError,
+    UsageError,
+)
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NcdError("x"), 1),
+        (UsageError("x"), 2),
+        (RecipeError("x"), 3),
+        (DataError("x"), 3),
+        (MissingError("x"), 4),
+        (RunBusyError("x"), 5),
+        (RequirementError("x"), 6),
+        (Interrupted("x"), 130),
+        (Interrupted("x", exit_code=143), 143),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(error: Exception, code: int) -> None:
+    assert report(error, Session()) == code
+
+
+def test_every_problem_of_a_recipe_is_printed_before_the_hint(capsys: Capture) -> None:
+    problems = [
+        Problem("not a number", place="a.yaml:3:7: seed", source_line="seed: x"),
+        Problem("unknown key", place="a.yaml:4:1: sed", hint="did you mean `seed`?"),
+    ]
+    report(RecipeError("2 problems in a.yaml", problems, hint="ncd recipes schema"), Session())
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "error: 2 problems in a.yaml",
+        "a.yaml:3:7: seed: not a number",
+        "    seed: x",
+        "a.yaml:4:1: sed: unknown key",
+        "  hint: did you mean `seed`?",
+        "hint: ncd recipes schema",
+    ]
+
+
+def test_the_last_line_is_the_command_that_goes_on(tmp_path: Path, capsys: Capture) -> None:
+    session = Session(run=tmp_path, arguments=["run", "my recipe.yaml", "--restart", "--set", "seed=1"])
+    report(NcdError("pretrain failed", hint="look at the log"), session)
+    assert capsys.readouterr().err.splitlines()[-1] == "to go on: ncd run 'my recipe.yaml' --set seed=1"
+
+
+def test_a_hint_that_has_the_command_is_not_repeated(tmp_path: Path, capsys: Capture) -> None:
+    session = Session(run=tmp_path, arguments=["run", "digits-gcd"])
+    report(NcdError("stopped", hint="`ncd run digits-gcd` goes on from `embed`"), session)
+    assert capsys.readouterr().err.splitlines()[-1] == "hint: `ncd run digits-gcd` goes on from `embed`"
+
+
+@pytest.mark.parametrize("error", [UsageError("x"), RecipeError("x"), MissingError("x"), RequirementError("x")])
+def test_no_command_is_offered_that_would_fail_the_same_way(error: NcdError, tmp_path: Path, capsys: Capture) -> None:
+    report(error, Session(run=tmp_path, arguments=["run", "x"]))
+    assert "to go on" not in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_one_line_and_a_log(tmp_path: Path, capsys: Capture) -> None:
+    try:
+        raise ValueError("broken\nin two lines")
+    except ValueError as error:
+        code = report(error, Session(run=tmp_path, arguments=["run", "x"]))
+    assert code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: unexpected fault: ValueError: broken",
+        f"log: {tmp_path / 'ncd.log'}",
+        "to go on: ncd run x",
+    ]
+    assert "Traceback" in (tmp_path / "ncd.log").read_text()
+
+
+def test_a_fault_without_a_run_is_logged_in_the_temporary_folder(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    report(ValueError("broken"), Session(arguments=["status"]))
+    log = Path(capsys.readouterr().err.splitlines()[-1].removeprefix("log: "))
+    assert log.parent == tmp_path
+    assert "ncd status" in log.read_text()
+
+
+def test_tracebacks_are_shown_on_request(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCD_DEBUG", "1")
+    try:
+        raise NcdError("on purpose")
+    except NcdError as error:
+        report(error, Session())
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_json_puts_one_error_object_on_stdout(capsys: Capture) -> None:
+    problem = Problem("unknown key", place="a.yaml:4:1: sed", source_line="sed: 1", hint="did you mean `seed`?")
+    report(RecipeError("1 problem", [problem], hint="h"), Session(json=True))
+    assert json.loads(capsys.readouterr().out) == {
+        "error": {
+            "kind": "RecipeError",
+            "message": "1 problem",
+            "hint": "h",
+            "exit_code": 3,
+            "problems": [
+                {"message": "unknown key", "place": "a.yaml:4:1: sed", "line": "sed: 1", "hint": "did you mean `seed`?"}
+            ],
+        }
+    }
+
+
+def test_json_that_was_answered_is_not_followed_by_another_object(capsys: Capture) -> None:
+    session = Session(json=True)
+    session.answer({"metrics": {}})
+    report(RequirementError("missed"), session)
+    assert json.loads(capsys.readouterr().out) == {"metrics": {}}
