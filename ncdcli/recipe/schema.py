@@ -36,9 +36,13 @@ class Recipe(Section):
     """One experiment, from data to scores."""
 
     version: Literal[1] = 1
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(
+        min_length=1,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="letters, digits, `.`, `_` and `-`, the first a letter or a digit; names the run folder",
+    )
     description: str = ""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="every random stream of the run starts from it")
     data: DataConfig
     backbone: BackboneConfig
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)

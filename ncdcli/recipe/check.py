@@ -1,0 +1,121 @@
+"""Holds a tree against a schema: every fault in plain words, at the place where it was written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ncdcli.recipe.explain import explain
+from ncdcli.recipe.rules import faults_of
+from ncdcli.recipe.tree import Node, PlacedProblem, Steps
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def check(root: Node, model: type[Model]) -> tuple[Model | None, list[PlacedProblem]]:
+    """The model that a tree describes and no problem, or None and every problem found.
+
+    The rules that look at several fields (`ncdcli.recipe.rules`) are applied to all sections that are valid in
+    themselves, so that their faults appear together with the others.
+    """
+    try:
+        value = model.model_validate_json(json.dumps(root.plain()))
+        failed: set[str] = set()
+        problems: list[PlacedProblem] = []
+    except ValidationError as error:
+        value = None
+        details = error.errors(include_url=False, include_context=True, include_input=False)
+        failed = {str(detail["loc"][0]) for detail in details if detail["loc"]}
+        problems = explain_all(root, model, details)
+    for steps, message, hint in faults_of(_sections(root, model, value, failed), model):
+        problems.append(_fault(root, steps, message, hint=hint))
+    return (None if problems else value), problems
+
+
+def explain_all(root: Node, model: type[BaseModel], details: list[ErrorDetails]) -> list[PlacedProblem]:
+    """One problem for each faulty place.
+
+    Pydantic reports a value that fits none of several types once for each type, and deeper for some: those that
+    reach deepest are kept, and the ones about the same node become one.
+    """
+    groups: dict[Steps, list[tuple[Steps, ErrorDetails]]] = {}
+    for detail in details:
+        steps, branch = resolve_location(root, detail)
+        node, _ = root.nearest(steps)
+        if not node.broken:
+            groups.setdefault(branch, []).append((steps, detail))
+    problems = []
+    for members in groups.values():
+        deepest = max(len(steps) for steps, _ in members)
+        kept: dict[Steps, list[ErrorDetails]] = {}
+        for steps, detail in members:
+            if len(steps) == deepest:
+                kept.setdefault(steps, []).append(detail)
+        problems += [explain(root, model, steps, same) for steps, same in kept.items()]
+    return problems
+
+
+def resolve_location(root: Node, detail: ErrorDetails) -> tuple[Steps, Steps]:
+    """The steps through the tree that pydantic's location means, and the steps to the choice it was made in.
+
+    Locations hold more than steps: the `kind` where a section was chosen by it, and the name of the type that was
+    tried where a value may have several. Both are left out. Where no type was tried, the choice is the place itself.
+    """
+    location = list(detail["loc"])
+    node: Node | None = root
+    steps: list[str | int] = []
+    branch: Steps | None = None
+    for position, step in enumerate(location):
+        last = position == len(location) - 1
+        kind = node.child("kind") if node is not None else None
+        if kind is not None and kind.value == step and not (last and detail["type"] in ("missing", "extra_forbidden")):
+            continue
+        child = node.child(step) if node is not None else None
+        if child is not None:
+            node = child
+            steps.append(step)
+        elif last and detail["type"] == "missing":
+            steps.append(step)
+        elif branch is None:
+            branch = tuple(steps)
+    return tuple(steps), (branch if branch is not None else tuple(steps))
+
+
+def _sections(root: Node, model: type[BaseModel], value: BaseModel | None, failed: set[str]) -> dict[str, Any]:
+    """The top-level fields that are valid, by name: what rules may look at."""
+    if value is not None:
+        return {name: getattr(value, name) for name in type(value).model_fields}
+    good: dict[str, Any] = {}
+    from pydantic import TypeAdapter
+
+    for name, info in model.model_fields.items():
+        node = root.child(name)
+        if name in failed or (node is not None and _holds_broken(node)):
+            continue
+        if node is None:
+            if not info.is_required():
+                good[name] = info.get_default(call_default_factory=True)
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(_with_discriminator(info))
+        good[name] = adapter.validate_json(json.dumps(node.plain()))
+    return good
+
+
+def _with_discriminator(info: Any) -> Any:
+    from typing import Annotated
+
+    return Annotated[info.annotation, info]
+
+
+def _holds_broken(node: Node) -> bool:
+    return any(part.broken for _, part in node.walk())
+
+
+def _fault(root: Node, steps: Steps, message: str, *, hint: str) -> PlacedProblem:
+    """A rule's fault at the value it is about, or at the section that lacks it."""
+    node, count = root.nearest(steps)
+    place = node.place if count == len(steps) and not isinstance(node.value, dict) else node.near
+    return place.problem(steps, message, hint=hint, show_line=count > 0)

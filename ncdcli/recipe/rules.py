@@ -1,0 +1,222 @@
+"""What no single field can tell: rules that look at several fields of a recipe or of a dataset card.
+
+A rule is a function whose parameters name the top-level sections that it looks at; it is applied when these are valid
+in themselves. It yields faults: the steps to the place, what is wrong, and a hint.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from ncdcli.counting.kinds import CountingConfig, Fixed, Silhouette
+from ncdcli.data.kinds import Card, DataConfig
+from ncdcli.models.kinds import BackboneConfig, Identity, Precomputed, SmallCnn, Timm
+from ncdcli.objectives.kinds import Augment, PretrainConfig
+from ncdcli.recipe.card_rules import (
+    CARD_RULES,
+    Fault,
+    Faults,
+    faults_with_classes,
+    known_faults,
+    source_faults,
+    split_faults,
+)
+from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
+from ncdcli.recipe.schema import EvaluateConfig, Recipe
+from ncdcli.recipe.shape import close_to
+from ncdcli.recipe.tree import Steps
+from ncdcli.shipped import shipped_cards
+
+# backbone `kind` -> the modalities it can read
+READABLE = {
+    "timm": ("images",),
+    "efficientnet_lite": ("images",),
+    "small_cnn": ("images",),
+    "mlp": ("tables", "embeddings"),
+    "identity": ("images", "tables", "embeddings"),
+    "precomputed": ("embeddings",),
+}
+
+
+def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
+    """The faults that the rules of `model` find in those of its sections that are there."""
+    faults: list[Fault] = []
+    for rule in RULES.get(model, ()):
+        names = list(inspect.signature(rule).parameters)
+        if all(name in sections for name in names):
+            faults += rule(**{name: sections[name] for name in names})
+    return faults
+
+
+def where_samples_come_from(data: DataConfig) -> Faults:
+    """Exactly one of a card and a source, and the card is there."""
+    if data.card is None and data.source is None:
+        hint = "add `card: NAME` (`ncd data list`), or `source: {kind: …}` for your own data"
+        yield ("data",), "neither `card` nor `source` is given", hint
+    elif data.card is not None and data.source is not None:
+        hint = "keep one; where the other comes from a parent recipe, set it to null"
+        yield ("data", "source"), "`card` and `source` are both given", hint
+    if data.card is not None and not looks_like_path(data.card):
+        cards = shipped_cards()
+        if data.card not in cards:
+            close = close_to(data.card, cards)
+            hint = f"did you mean `{close}`?" if close else "`ncd data list` shows the cards; a card file ends in .yaml"
+            yield ("data", "card"), f"no dataset card is named '{data.card}'", hint
+
+
+def source_fits(data: DataConfig) -> Faults:
+    """The source's own fields go together."""
+    if data.source is not None:
+        yield from source_faults(data.source, ("data", "source"))
+
+
+def labels_fit_setting(data: DataConfig) -> Faults:
+    """In the NCD setting every training sample of a known class is labelled: nothing is drawn."""
+    if data.setting != "ncd":
+        return
+    fields = DataConfig.model_fields
+    hint = "leave it out, or use `setting: gcd`"
+    message = "means nothing with `setting: ncd`, where every training sample of a known class is labelled"
+    if data.labelled_fraction not in (fields["labelled_fraction"].default, 1.0):
+        yield ("data", "labelled_fraction"), f"`labelled_fraction` {message}", hint
+    if data.labelled_rule != fields["labelled_rule"].default:
+        yield ("data", "labelled_rule"), f"`labelled_rule` {message}", hint
+
+
+def known_classes_make_sense(data: DataConfig) -> Faults:
+    """Known classes are given once each, and the card has them."""
+    steps: Steps = ("data", "known_classes")
+    yield from known_faults(data.known_classes, steps)
+    card = card_of(data)
+    if card is not None:
+        yield from faults_with_classes(data.known_classes, card.classes, card.class_names, steps)
+        yield from split_faults(data.known_classes, card.splits, steps)
+
+
+def k_leaves_room(data: DataConfig, estimate_k: CountingConfig) -> Faults:
+    """k counts known and novel classes together, and ranges are ranges."""
+    n_known = _n_known(data)
+    if isinstance(estimate_k, Fixed):
+        if n_known is not None and estimate_k.k <= n_known:
+            message = f"k = {estimate_k.k} leaves no novel class beside the {n_known} known ones"
+            yield ("estimate_k", "k"), message, "k counts known and novel classes together"
+    elif n_known is not None and estimate_k.high is not None and estimate_k.high < n_known:
+        message = f"high = {estimate_k.high} is below the number of known classes, {n_known}"
+        if not (isinstance(estimate_k, Silhouette) and data.setting == "ncd"):
+            yield ("estimate_k", "high"), message, "k counts known and novel classes together"
+
+
+def range_of_k(estimate_k: CountingConfig) -> Faults:
+    """The range of k is one."""
+    low, high = getattr(estimate_k, "low", None), getattr(estimate_k, "high", None)
+    if low is not None and high is not None and low > high:
+        yield ("estimate_k", "low"), f"low = {low} is above high = {high}", "exchange them"
+
+
+def protocol_fits_setting(data: DataConfig, evaluate: EvaluateConfig) -> Faults:
+    """The NCD protocols are for the NCD setting."""
+    if evaluate.protocol is not None and evaluate.protocol.startswith("ncd_") and data.setting != "ncd":
+        message = f"`{evaluate.protocol}` needs a pool of novel classes only"
+        yield ("evaluate", "protocol"), message, "use `gcd_v2`, or set `data.setting: ncd`"
+
+
+def selection_has_samples(data: DataConfig, pretrain: PretrainConfig) -> Faults:
+    """Choosing by held-out known samples needs some to be held out."""
+    if pretrain.selection == "known-val" and data.validation_fraction == 0:
+        hint = "set `data.validation_fraction`, e.g. 0.1, or use `selection: last`"
+        yield ("pretrain", "selection"), "`known-val` needs held-out known samples", hint
+
+
+def warmup_ends(pretrain: PretrainConfig) -> Faults:
+    """Warm-up is over before training is."""
+    if pretrain.objective.kind != "none" and pretrain.schedule.warmup_epochs > pretrain.epochs > 0:
+        message = f"warm-up of {pretrain.schedule.warmup_epochs} epochs is longer than training, {pretrain.epochs}"
+        yield ("pretrain", "schedule", "warmup_epochs"), message, "shorten it, or raise `pretrain.epochs`"
+
+
+def backbone_fits_source(data: DataConfig, backbone: BackboneConfig) -> Faults:
+    """The modality of the samples is one that the backbone can read."""
+    card = card_of(data)
+    if card is None and data.source is None:
+        return
+    kind = card.source.kind if card is not None else data.source.kind if data.source is not None else ""
+    modality = {"table": "tables", "embeddings": "embeddings"}.get(kind, "images")
+    if modality not in READABLE[backbone.kind]:
+        fitting = [kind for kind, modalities in READABLE.items() if modality in modalities]
+        message = f"backbone `{backbone.kind}` reads {' and '.join(READABLE[backbone.kind])}, the data are {modality}"
+        yield ("backbone", "kind"), message, f"use one of {', '.join(fitting)}"
+
+
+def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
+    blocks = getattr(backbone, "train_last_blocks", "all")
+    if isinstance(blocks, int) and blocks < 0:
+        yield (
+            ("backbone", "train_last_blocks"),
+            f"expected 0 or more, found {blocks}",
+            "0 freezes all, `all` trains all",
+        )
+    widths = getattr(backbone, "widths", getattr(backbone, "hidden", ()))
+    name = "widths" if isinstance(backbone, SmallCnn) else "hidden"
+    for index, width in enumerate(widths):
+        if width < 1:
+            yield ("backbone", name, index), f"expected a whole number of at least 1, found {width}", ""
+    if isinstance(backbone, Timm) and backbone.weights not in WEIGHT_WORDS and not looks_like_path(backbone.weights):
+        close = close_to(backbone.weights, WEIGHT_WORDS)
+        hint = f"did you mean `{close}`?" if close else "a file ends in .safetensors, .pth or .pt"
+        yield ("backbone", "weights"), f"expected `hub`, `none` or a file, found '{backbone.weights}'", hint
+
+
+def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
+    """An objective moves something: a backbone without weights, or a frozen one, is used with `none`."""
+    if pretrain.objective.kind == "none" or pretrain.epochs == 0:
+        return
+    hint = "set `pretrain.objective: {kind: none}`"
+    steps: Steps = ("pretrain", "objective", "kind")
+    if isinstance(backbone, (Identity, Precomputed)):
+        yield steps, f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train", hint
+    elif getattr(backbone, "train_last_blocks", "all") == 0:
+        message = f"`train_last_blocks: 0` leaves nothing that `{pretrain.objective.kind}` could train"
+        yield steps, message, f"{hint}, or train some blocks"
+
+
+def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
+    """An objective that compares two views of a sample needs something random in them."""
+    if pretrain.objective.kind not in ("supcon_infonce", "simclr") or pretrain.epochs == 0:
+        return
+    if pretrain.augment == Augment() and not getattr(backbone, "dropout", 0):
+        message = f"`{pretrain.objective.kind}` compares two random views, and nothing in `augment` is on"
+        hint = "set e.g. `augment: {resize_crop: 0.5, flip: true}` for images, `augment: {noise: 0.1}` for others"
+        yield ("pretrain", "augment"), message, hint
+
+
+def card_of(data: DataConfig) -> Card | None:
+    """The shipped card that the recipe names, None where it names none or a file."""
+    from ncdcli.recipe.source import load_tree, validate  # not at the top: validating applies these rules
+
+    path = shipped_cards().get(data.card) if data.card is not None else None
+    return validate(load_tree(path), Card) if path is not None else None
+
+
+def _n_known(data: DataConfig) -> int | None:
+    """The number of known classes, None where only the samples tell it."""
+    known: Any = data.known_classes
+    card = card_of(data)
+    if known is None and card is not None:
+        known = card.known_classes
+    if isinstance(known, str) and card is not None:
+        known = card.splits.get(known)
+    return known if isinstance(known, int) else len(known) if isinstance(known, tuple) else None
+
+
+RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
+    Recipe: (
+        where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
+        protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
+        something_to_train, views_differ,
+    ),
+    Card: CARD_RULES,
+}  # fmt: skip
