@@ -18,6 +18,24 @@ class StageSpec:
     reads_data: bool = False  # gets `context.data`, the way to the samples
     distributed: bool = False  # runs on several processes when asked to
 
+    @property
+    def inputs_by_stage(self) -> dict[str, list[str]]:
+        """Stage -> files of it that this stage reads, as in `inputs`."""
+        found: dict[str, list[str]] = {}
+        for name in self.inputs:
+            found.setdefault(name.split("/", 1)[0], []).append(name)
+        return found
+
+    @property
+    def stages_before(self) -> set[str]:
+        """Names of the stages whose files this one reads."""
+        return set(self.inputs_by_stage)
+
+
+def name_of(entry: str) -> tuple[str, bool]:
+    """An entry of `inputs` or `outputs` without its "?", and whether the file may be absent."""
+    return entry.removesuffix("?"), entry.endswith("?")
+
 
 # Class names of pool samples lie in `split/truth.csv`, and `evaluate` alone may read it: what comes before cannot
 # look at novel labels because it is never given them.
@@ -33,7 +51,10 @@ STAGES = (
     ),
     StageSpec(
         "embed", 1, "ncdcli.stages.embed", ("embed",),
-        ("split/samples.csv", "split/classes.json", "split/source.json", "pretrain/model.json", "pretrain/model.safetensors?"),
+        (
+            "split/samples.csv", "split/classes.json", "split/source.json",
+            "pretrain/model.json", "pretrain/model.safetensors?",
+        ),
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(

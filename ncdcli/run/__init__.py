@@ -1,1 +1,1 @@
-"""The run folder: layout, manifests, lock, journal."""
+"""The run folder: its layout, manifests, provenance, journal and lock."""
