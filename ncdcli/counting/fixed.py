@@ -1,0 +1,16 @@
+"""The number of classes as the recipe gives it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ncdcli.clustering.checks import check_k
+from ncdcli.counting.base import CountEstimate, CountProblem
+from ncdcli.counting.kinds import Fixed
+from ncdcli.pipeline.context import Progress
+
+
+def estimate(problem: CountProblem, config: Fixed, rng: np.random.Generator, progress: Progress) -> CountEstimate:
+    """`config.k`; RecipeError where it leaves no room for the known classes (and, in the NCD setting, a novel one)."""
+    check_k(config.k, n_known=problem.n_known, novel_only=problem.novel_only, name="estimate_k.k")
+    return CountEstimate(config.k, "fixed", {}, (config.k, config.k), {"range": [config.k, config.k]})
