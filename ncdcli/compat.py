@@ -46,6 +46,11 @@ def import_timm() -> ModuleType:
         raise MissingError(f"timm cannot be imported: {error}", hint="`pip install timm`") from error
 
 
+def declared_operators() -> tuple[str, ...]:
+    """Operators of torchvision that had to be declared so far: those that a CPU-only torch lacks."""
+    return tuple(_declared)
+
+
 def _declare(operator: str) -> None:
     """Declare an operator that nobody will call, and forget the half-imported package."""
     import torch

@@ -11,23 +11,19 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-import typer
-
 from ncdcli import __version__
-from ncdcli.cli import options
 from ncdcli.cli.output import print_table, print_text
-from ncdcli.cli.session import session_of
+from ncdcli.cli.session import Session
 from ncdcli.errors import MissingError
 
 DISTRIBUTION = "ncd-cli"
 DEVELOPMENT_EXTRAS = frozenset({"dev"})
 
 
-def doctor(context: typer.Context, json: options.JsonOption = False) -> None:
-    """Describe this machine and its packages; say what is missing and how to get it."""
-    session = session_of(context, json=json)
+def examine(session: Session) -> None:
+    """Print the environment; MissingError, after that, if a required package is missing."""
     report = environment()
-    if json:
+    if session.json:
         session.answer(report)
     else:
         _print(report)
@@ -118,10 +114,11 @@ def _torchvision() -> str:
     """Whether torchvision imports by itself, only with its missing operators declared, or not at all."""
     if find_spec("torch") is None or find_spec("torchvision") is None:
         return "absent"
-    from ncdcli.compat import import_torchvision
+    from ncdcli.compat import declared_operators, import_torchvision
 
     import_torchvision()
-    return "imports"
+    declared = ", ".join(declared_operators())
+    return f"imports, with operators declared beside a CPU build of torch: {declared}" if declared else "imports"
 
 
 def _print(report: dict[str, Any]) -> None:

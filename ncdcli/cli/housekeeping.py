@@ -1,4 +1,4 @@
-"""`ncd clean`, and the registration of `ncd doctor`."""
+"""`ncd clean` and `ncd doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from ncdcli.cli import options
-from ncdcli.cli.doctor import doctor
 from ncdcli.cli.output import print_text
 from ncdcli.cli.session import session_of
 
@@ -47,3 +46,10 @@ def clean(
         print_text("nothing to remove")
     else:
         print_text(f"would free {size}" if dry_run else f"freed {size}")
+
+
+def doctor(context: typer.Context, json: options.JsonOption = False) -> None:
+    """Describe this machine and its packages; say what is missing and how to get it."""
+    from ncdcli.cli.doctor import examine
+
+    examine(session_of(context, json=json))

@@ -38,7 +38,7 @@ class Commands(TyperGroup):
         """The command; for a lazy one, what `--help` needs of it."""
         if cmd_name not in LAZY:
             return super().get_command(ctx, cmd_name)
-        placeholder = typer.Typer(help=LAZY[cmd_name][1], rich_markup_mode="markdown")
+        placeholder = typer.Typer(help=LAZY[cmd_name][1], rich_markup_mode="rich")
         placeholder.callback()(lambda: None)
         command: Any = typer.main.get_command(placeholder)
         command.name, command.rich_help_panel = cmd_name, "Recipes and data"
@@ -70,7 +70,7 @@ app = typer.Typer(
     help="Find the novel classes in unlabelled data: from a recipe to a scored discovery.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
