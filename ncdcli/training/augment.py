@@ -45,7 +45,9 @@ IMAGES_ONLY = (
 def check_augment(config: Augment, modality: str) -> None:
     """RecipeError where a view is asked for that such samples cannot have."""
     if modality == "images" and config.mask:
-        raise RecipeError("`pretrain.augment.mask` is for tables and embeddings", hint="remove it, or use `resize_crop`")
+        raise RecipeError(
+            "`pretrain.augment.mask` is for tables and embeddings", hint="remove it, or use `resize_crop`"
+        )
     wrong = [name for name in IMAGES_ONLY if getattr(config, name)] + ["resize_crop"] * (config.resize_crop < 1)
     if modality != "images" and wrong:
         names = ", ".join(f"`pretrain.augment.{name}`" for name in wrong)
@@ -88,9 +90,7 @@ def _crop_map(uniforms: Tensor, config: Augment) -> Tensor:
     ratio = (spread * _signed(uniforms, Column.RATIO)[:, 0]).exp()
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     place = _signed(uniforms, Column.AREA_X, Column.AREA_Y)
-    return _matrix(
-        scale_x=width, scale_y=height, shift_x=(1 - width) * place[:, 0], shift_y=(1 - height) * place[:, 1]
-    )
+    return _matrix(scale_x=width, scale_y=height, shift_x=(1 - width) * place[:, 0], shift_y=(1 - height) * place[:, 1])
 
 
 def _signed(uniforms: Tensor, *columns: Column) -> Tensor:

@@ -159,7 +159,9 @@ def crop(pixels: Tensor, crops: NDArray[np.float32] | None, view: int, size: int
         top, left = crop_place(height, width, size, None)
         return pixels[:, :, top : top + size, left : left + size]
     places = [crop_place(height, width, size, place) for place in crops[:, view]]
-    windows = [image[:, top : top + size, left : left + size] for image, (top, left) in zip(pixels, places, strict=True)]
+    windows = [
+        image[:, top : top + size, left : left + size] for image, (top, left) in zip(pixels, places, strict=True)
+    ]
     return torch.stack(windows).contiguous(memory_format=torch.channels_last)
 
 

@@ -23,15 +23,20 @@ class EpochPlan:
 
     @property
     def n_batches(self) -> int:
-        """A last batch of one sample is left out: batch norm and contrasts need two."""
-        full, rest = divmod(len(self.order), self.batch_size)
-        return full + (rest > 1)
+        """How many batches; see `n_batches`."""
+        return n_batches(len(self.order), self.batch_size)
 
     def part(self, batch: int, *, rank: int = 0, processes: int = 1) -> slice:
         """Positions in `order` that process `rank` takes of a batch; the parts join to the batch, in order."""
         start = batch * self.batch_size
         size = min(self.batch_size, len(self.order) - start)
         return slice(start + size * rank // processes, start + size * (rank + 1) // processes)
+
+
+def n_batches(samples: int, batch_size: int) -> int:
+    """Batches of an epoch. A last batch of one sample is left out: batch norm and contrasts need two."""
+    full, rest = divmod(samples, batch_size)
+    return full + (rest > 1)
 
 
 def plan_epoch(

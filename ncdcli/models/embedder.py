@@ -1,0 +1,124 @@
+"""Embeds samples with a finished model: for the `embed` stage, and for samples that were not in the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ncdcli.data.sources import Inputs
+from ncdcli.errors import DataError, MissingError, NcdError
+from ncdcli.models.backbone import Backbone, InputSpec, ModelCard
+from ncdcli.models.build import build_backbone
+from ncdcli.models.fast import faster
+from ncdcli.models.inference import forward_batches
+from ncdcli.models.kinds import BackboneConfig
+from ncdcli.pipeline.context import Progress, Resources
+from ncdcli.training.batches import Source, open_inputs
+from ncdcli.training.devices import pick_device, pick_precision
+
+
+class Embedder:
+    """A backbone on its device, ready to embed; what prepares the samples comes with it."""
+
+    def __init__(
+        self, backbone: Backbone, card: ModelCard, *, device: torch.device, precision: str = "fp32", workers: int = 0
+    ) -> None:
+        self.card, self.device, self.precision, self.workers = card, device, precision, workers
+        self.backbone = backbone.to(device).eval()
+        self.dim = card.dim
+        self._forward: Callable[[Tensor], Tensor] | nn.Module | None = None
+
+    def open(self, inputs: Inputs) -> Source:
+        """The reader of samples, checked to be of the kind that the model was trained on."""
+        source = open_inputs(inputs, encoder=table_encoder(self.card), workers=self.workers)
+        expected = InputSpec(**{**self.card.input_spec, "shape": tuple(self.card.input_spec["shape"])})
+        fixed = self.backbone.preparation is None or self.backbone.preparation.size is None
+        if source.spec.modality != expected.modality or (fixed and source.spec.shape != expected.shape != ()):
+            raise DataError(f"the samples are {_said(source.spec)}; the model was made for {_said(expected)}")
+        return source
+
+    def batches(
+        self, source: Source, rows: NDArray[np.int64], *, normalize: bool
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """(rows, their (b, dim) embeddings) in the order of `rows`; NcdError where one is not finite."""
+        if self._forward is None:
+            self._forward = faster(self.backbone, source, device=self.device, precision=self.precision)
+        parts = forward_batches(
+            self.backbone, source, rows, device=self.device, precision=self.precision, forward=self._forward
+        )
+        for batch, features in parts:
+            features = F.normalize(features, dim=1) if normalize else features
+            values = features.cpu().numpy()
+            if not np.isfinite(values).all():
+                bad = batch[~np.isfinite(values).all(axis=1)]
+                raise NcdError(
+                    f"the embedding of row {bad[0]} is not finite ({len(bad)} of {len(batch)} in its batch)",
+                    hint="set `embed.precision: fp32`, or train again with a lower `pretrain.optimizer.lr`",
+                )
+            yield batch, values
+
+    def embed(self, inputs: Inputs, progress: Progress, normalize: bool = True) -> NDArray[np.float32]:
+        """(n, dim) embeddings of samples, in their order."""
+        source = self.open(inputs)
+        embeddings = np.empty((len(source), self.dim), np.float32)
+        with progress.track("embed", len(source)) as tick:
+            for rows, values in self.batches(source, np.arange(len(source)), normalize=normalize):
+                embeddings[rows] = values
+                tick(len(rows))
+        return embeddings
+
+
+def load_embedder(model_json: Path, resources: Resources, *, precision: str = "fp32") -> Embedder:
+    """The embedder of a `pretrain` result; weights are read from `model.safetensors` beside `model_json`.
+
+    `precision` is `auto`, `fp32` or `bf16`. MissingError where a file is not there.
+    """
+    if not model_json.exists():
+        raise MissingError(f"`{model_json}` is not there", hint="ncd pretrain RECIPE")
+    card = ModelCard.read(model_json)
+    device = pick_device(resources.device)
+    spec = InputSpec(**{**card.input_spec, "shape": tuple(card.input_spec["shape"])})
+    config = TypeAdapter(BackboneConfig).validate_json(json.dumps(card.backbone))
+    backbone = build_backbone(config, spec, pretrained=False)
+    if backbone.state_dict():
+        from safetensors.torch import load_file
+
+        weights = model_json.with_name("model.safetensors")
+        if not weights.exists():
+            raise MissingError(f"`{weights}` is not there", hint="ncd pretrain RECIPE --force")
+        backbone.load_state_dict(load_file(weights))
+    precision = pick_precision(precision, device)
+    return Embedder(backbone, card, device=device, precision=precision, workers=resources.workers)
+
+
+def make_card(config: Any, spec: InputSpec, dim: int, *, encoder: Any = None, training: dict[str, Any]) -> ModelCard:
+    """The description of a model: no paths, so that the same model is described in the same words everywhere."""
+    described = config.model_dump(mode="json")
+    if described.get("weights") not in (None, "hub", "none"):
+        described["weights"] = Path(described["weights"]).name
+    encoded = encoder.to_json() if encoder is not None else None
+    return ModelCard(described, asdict(spec), dim, encoded, training)
+
+
+def table_encoder(card: ModelCard) -> Any:
+    """The fitted encoder that a card carries, or None."""
+    if card.table_encoder is None:
+        return None
+    from ncdcli.data.tables import TableEncoder
+
+    return TableEncoder.from_json(card.table_encoder)
+
+
+def _said(spec: InputSpec) -> str:
+    size = " × ".join(map(str, spec.shape)) or "of any size"
+    return f"{spec.modality} {size}"

@@ -1,0 +1,53 @@
+"""Runs a backbone over samples, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ncdcli.models.backbone import Backbone, ImagePreparation
+from ncdcli.training.augment import normalise
+from ncdcli.training.batches import Draw, Source
+
+BATCH_BYTES = 64 * 2**20  # prepared inputs of a batch, at most: keeps the memory of large images down
+
+
+def forward_batches(
+    backbone: Backbone,
+    source: Source,
+    rows: NDArray[np.int64],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    forward: Callable[[Tensor], Tensor] | nn.Module | None = None,
+    batch_size: int | None = None,
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """(rows, their (b, dim) float32 embeddings on the device), batch by batch, in the order of `rows`.
+
+    `forward` replaces the backbone's own, e.g. by a faster equal one. The test view of an image is its centre.
+    """
+    preparation = backbone.preparation
+    size = batch_size or inference_batch(preparation, source.spec.shape, device)
+    draws = [Draw(rows[start : start + size]) for start in range(0, len(rows), size)]
+    batches = source.read(draws, preparation, device)
+    run = forward or backbone
+    for draw, (inputs,) in zip(draws, batches, strict=True):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            if preparation is not None:
+                inputs = normalise(inputs.float() / 255, preparation)
+                if backbone.channels_last:
+                    inputs = inputs.contiguous(memory_format=torch.channels_last)
+            features = run(inputs).float()
+        yield draw.rows, features
+
+
+def inference_batch(preparation: ImagePreparation | None, shape: tuple[int, ...], device: torch.device) -> int:
+    """How many samples to embed at once: more gains nothing and costs memory."""
+    if preparation is not None and preparation.size is not None:
+        shape = (preparation.channels, preparation.size, preparation.size)
+    most = max(1, BATCH_BYTES // (4 * int(np.prod(shape or (3, 224, 224)))))
+    return min(most, 64 if device.type == "cpu" else 256) if len(shape) == 3 else min(most, 4096)

@@ -1,0 +1,48 @@
+"""The state of a training in one file, replaced in one step, so that a kill at any moment leaves a whole one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ncdcli.errors import NcdError
+
+NAME = "checkpoint.pt"
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write `checkpoint.pt` in `folder`: to a temporary file, synced, then renamed."""
+    temporary = folder / (NAME + ".tmp")
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / NAME)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The state that `write_checkpoint` wrote, on the CPU; None where there is none."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise NcdError(f"`{path}` cannot be read: {error}", hint="add `--restart` to train from the start") from error
+
+
+def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    """Replace a JSON-lines file by `records`, in one step."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    os.replace(temporary, path)
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one record to a JSON-lines file."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")

@@ -1,0 +1,91 @@
+"""What several processes share, so that their number changes no result beyond rounding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def gather_views(fabric: Fabric, features: Tensor, counts: list[int]) -> list[Tensor]:
+    """(views · b_rank, d) features of each process -> one (b, d) tensor per view, whole and in order, everywhere.
+
+    `counts[rank]` is b_rank. Gradients flow back to the process that computed a row. Each process then computes the
+    same loss on the whole batch, as one process would: a contrast sees all its negatives.
+    """
+    rows = counts[fabric.global_rank]
+    views = features.unflatten(0, (-1, rows)) if rows else features.reshape(-1, 0, features.shape[1])
+    if fabric.world_size == 1:
+        return list(views)
+    padded = F.pad(views, (0, 0, 0, max(counts) - rows))
+    gathered = fabric.all_gather(padded, sync_grads=True)  # (processes, views, most rows, d)
+    parts = [gathered[rank, :, :count] for rank, count in enumerate(counts)]
+    return list(torch.cat(parts, dim=1))
+
+
+def any_process(fabric: Fabric, flag: bool) -> bool:
+    """Whether the flag is set in any process; all must call it."""
+    if fabric.world_size == 1:
+        return flag
+    total = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(total > 0)
+
+
+def share_batch_norm(backbone: nn.Module) -> None:
+    """Make the batch norms of a backbone use the statistics of the whole batch, over all processes.
+
+    torch's own `SyncBatchNorm` needs a GPU. The class of the modules is exchanged in place, so that the names in the
+    state stay the same. timm's fused norm-activation layers are left alone: they see their process' part of a batch.
+    """
+    exchange = {nn.BatchNorm1d: SharedBatchNorm1d, nn.BatchNorm2d: SharedBatchNorm2d}
+    for module in backbone.modules():
+        if type(module) in exchange:
+            module.__class__ = exchange[type(module)]
+
+
+class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm whose batch is that of all processes together."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(inputs)
+        axes = [axis for axis in range(inputs.ndim) if axis != 1]
+        shape = [1, -1] + [1] * (inputs.ndim - 2)
+        values = inputs.float()
+        local = torch.cat([values.sum(axes), values.new_tensor([values.numel() / values.shape[1]])])
+        *_, total = sums = _sum_over_processes(local)
+        mean = sums[:-1] / total
+        centred = values - mean.view(shape)
+        variance = _sum_over_processes(centred.square().sum(axes)) / total
+        self._follow(mean.detach(), (variance * total / (total - 1)).detach())
+        scaled = centred * (variance + self.eps).rsqrt().view(shape)
+        return (scaled * self.weight.view(shape) + self.bias.view(shape)).to(inputs.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class SharedBatchNorm1d(_SharedBatchNorm, nn.BatchNorm1d):
+    """`nn.BatchNorm1d` over all processes."""
+
+
+class SharedBatchNorm2d(_SharedBatchNorm, nn.BatchNorm2d):
+    """`nn.BatchNorm2d` over all processes."""
+
+
+def _sum_over_processes(values: Tensor) -> Tensor:
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(values)

@@ -1,0 +1,115 @@
+"""Runs a function on one process, on several spawned ones, or on those that `torchrun` started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ncdcli.errors import MissingError, NcdError
+from ncdcli.pipeline.context import Resources
+from ncdcli.training.devices import pick_device
+from ncdcli.training.monitor import LocalMonitor, Monitor, RemoteMonitor, SilentMonitor, relay
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Work = Callable[["Fabric", Any, Monitor], Any]
+
+
+def under_torchrun() -> bool:
+    """Whether this process is one of several that `torchrun` started."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_first_process() -> bool:
+    """Whether this process writes what all compute; false only for ranks above 0 under `torchrun`."""
+    return not under_torchrun() or os.environ["RANK"] == "0"
+
+
+def launch(work: Work, job: Any, *, resources: Resources, precision: str, monitor: LocalMonitor) -> Any:
+    """What `work(fabric, job, monitor)` returns in the first process.
+
+    `work` must be a function of a module, and `job` and its result picklable, where `resources.processes` > 1. The
+    result should be small: arrays go through files. An NcdError raised in any process is raised here.
+    """
+    if under_torchrun():
+        return _torchrun(work, job, resources, precision, monitor)
+    if resources.processes == 1:
+        fabric = make_fabric(resources, precision, strategy="auto", processes=1)
+        return fabric.launch(work, job, monitor)
+    return _spawn(work, job, resources, precision, monitor)
+
+
+def make_fabric(resources: Resources, precision: str, *, strategy: str, processes: int, nodes: int = 1) -> Fabric:
+    """A Fabric on the asked device. `precision` is `fp32` or `bf16`."""
+    from lightning_fabric import Fabric
+
+    device = pick_device(resources.device)
+    devices: Any = processes
+    if device.type == "cuda":
+        if processes == 1:
+            devices = [device.index]
+        elif processes > torch.cuda.device_count():
+            raise MissingError(
+                f"{processes} processes were asked for, and torch sees {torch.cuda.device_count()} CUDA devices",
+                hint=f"--devices {torch.cuda.device_count()}",
+            )
+    return Fabric(
+        accelerator=device.type,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+
+
+def _torchrun(work: Work, job: Any, resources: Resources, precision: str, monitor: LocalMonitor) -> Any:
+    world = int(os.environ["WORLD_SIZE"])
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    fabric = make_fabric(resources, precision, strategy="ddp", processes=local, nodes=world // local)
+    mine: Monitor = monitor if is_first_process() else SilentMonitor(monitor.stop_requested)
+    result = fabric.launch(work, job, mine)
+    fabric.barrier()
+    return result
+
+
+def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: LocalMonitor) -> Any:
+    import torch.multiprocessing as multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    messages, stop, errors = context.Queue(), context.Event(), context.SimpleQueue()
+    fabric = make_fabric(resources, precision, strategy="ddp_spawn", processes=resources.processes)
+    done = threading.Event()
+    thread = threading.Thread(target=relay, args=(messages, stop, monitor, done.is_set), daemon=True)
+    thread.start()
+    try:
+        return fabric.launch(_in_child, work, job, RemoteMonitor(messages, stop), errors)
+    except (multiprocessing.ProcessRaisedException, multiprocessing.ProcessExitedException) as error:
+        if not errors.empty():
+            raise errors.get() from None
+        raise NcdError(f"a process of {resources.processes} failed: {error}") from error
+    finally:
+        done.set()
+        thread.join()
+
+
+def _in_child(fabric: Fabric, work: Work, job: Any, monitor: RemoteMonitor, errors: Any) -> Any:
+    """Run in a spawned process. Ctrl-C is for the parent, which sets the monitor's event."""
+    parent = os.getppid()
+
+    def leave_if_orphaned(*_: Any) -> None:  # torch has the kernel send SIGINT when the parent dies
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, leave_if_orphaned)
+    mine: Monitor = monitor if fabric.global_rank == 0 else SilentMonitor(monitor.stop_requested)
+    try:
+        return work(fabric, job, mine)
+    except NcdError as error:
+        errors.put(error)
+        raise
