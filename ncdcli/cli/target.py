@@ -77,7 +77,7 @@ def _existing_run(target: str) -> Path | None:
 def _refuse_unknown(target: str) -> None:
     from ncdcli.shipped import shipped_recipes
 
-    near = suggest(target, [*shipped_recipes(), *_run_names()])
+    near = suggest(Path(target).name, [*shipped_recipes(), *_run_names()])
     raise MissingError(
         f"no recipe, file or run is named `{target}`" + (f"; {near}" if near else ""),
         hint="`ncd recipes list` and `ncd runs` list what there is",
