@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from ncdcli.errors import DataError, MissingError, Problem
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
 UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
 WHITE = (255, 255, 255, 255)
+TINY = 64  # pixels a side: images up to here are kept in memory, where they share a size
+ARRAY_BYTES = 2_000_000_000
+EXIF_ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 
 
 def is_image(name: str) -> bool:
@@ -93,6 +97,26 @@ def read_same_size(path: Path, *, side: int, channels: int) -> tuple[tuple[str, 
     return tuple(key for key, _ in files), ImageInputs(array=array, channels=channels)
 
 
+def load_images(files: Sequence[Path], *, channels: int = 3, in_memory: bool = True) -> ImageInputs:
+    """Images as one array where all are tiny and share a size, else as files to decode when they are needed."""
+    read = read_gray if channels == 1 else read_rgb
+    array = _stack_tiny(files, read) if in_memory else None
+    if array is not None:
+        return ImageInputs(array=array.reshape(*array.shape[:3], channels), channels=channels)
+    return ImageInputs(array=None, files=[str(file) for file in files], read=read, channels=channels)
+
+
+def _stack_tiny(files: Sequence[Path], read: Callable[[Path], Image.Image]) -> NDArray[np.uint8] | None:
+    """The pixels of all images, or None unless they share a size of at most 64 pixels and fit in memory."""
+    width, height = image_size(files[0])
+    if max(width, height) > TINY or len(files) * width * height * 3 > ARRAY_BYTES:
+        return None
+    if any(image_size(file) != (width, height) for file in files):
+        return None
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(lambda file: np.asarray(read(file), np.uint8), files)))
+
+
 def new_image_files(path: Path) -> list[tuple[str, Path]]:
     """(key, path) of one image, or of all below a folder; MissingError or DataError where there is none."""
     if path.is_file():
@@ -105,13 +129,14 @@ def new_image_files(path: Path) -> list[tuple[str, Path]]:
     return files
 
 
-def image_sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
-    """(width, height) of each image, from its header."""
-    sizes = []
-    for file in files:
+def image_size(file: Path) -> tuple[int, int]:
+    """(width, height) in pixels as the image will be read, from its header; DataError where it cannot be read."""
+    try:
         with Image.open(file) as image:
-            sizes.append(image.size)
-    return sizes
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) in SIDEWAYS
+            return (image.height, image.width) if turned else image.size
+    except UNREADABLE as error:
+        raise _unreadable([(str(file), str(error))]) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

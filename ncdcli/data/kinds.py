@@ -58,6 +58,16 @@ class ImageFolder(Section):
     unlabelled: OptionalPath = Field(None, description="folder of samples without labels, any layout")
     truth: OptionalPath = Field(None, description="CSV (key, class) for unlabelled samples: scoring only")
     class_list: OptionalPath = Field(None, description="text file: the class folders to use, one a line, in order")
+    classes: tuple[str, ...] | None = Field(
+        None, description="the class folders to use, in order; default: all, sorted"
+    )
+    image_list: OptionalPath = Field(
+        None, description="text file whose lines end in the images of `train` to use, below it, in order"
+    )
+    test_marks: OptionalPath = Field(
+        None, description="text file with a line for each line of `image_list` that ends in 1: train, or 0: test"
+    )
+    leave_out: tuple[str, ...] = Field((), description="keys of samples not to use, e.g. unreadable files")
 
 
 class Table(Section):

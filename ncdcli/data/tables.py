@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,27 +78,30 @@ class TableFile:
         """The feature columns of the named rows."""
         frame, listing = self._read()
         rows = {key: row for row, key in enumerate(listing.keys)}
-        return self._table_inputs(frame.iloc[[rows[key] for key in keys]])
+        columns = self._columns(self._layout(self._train))
+        return self._table_inputs(frame.iloc[[rows[key] for key in keys]], columns)
 
     def new_inputs(self, path: Path) -> tuple[tuple[str, ...], Inputs]:
-        """Rows of a new file with the feature columns of `train`; label, truth and dropped columns are ignored.
+        """Rows of a new file; label, truth, id and dropped columns are no features there either.
 
-        The layout of `train` says which columns those are, so its first rows must still be there.
+        Where `train` is still there, its first rows say which columns those are, and how a file without a header or
+        without a label column is to be read. Where it is not, the new file must be laid out like it.
         """
-        trained = self._layout(self._train)
-        columns = self._columns(trained)
         layout = self._layout(path)
-        if not layout.header and len(layout.columns) == len(columns.features) != len(trained.columns):
-            layout = Layout(layout.separator, layout.skip, False, columns.features)
-        elif not layout.header and trained.header and len(layout.columns) == len(trained.columns):
-            layout = Layout(layout.separator, layout.skip, False, trained.columns)
+        trained = self._layout(self._train) if self._train.is_file() else layout
+        columns = self._columns(trained, strict=trained is not layout)
+        if not layout.header and len(layout.columns) == len(columns.features):
+            layout = replace(layout, columns=columns.features)
+        elif not layout.header and len(layout.columns) == len(trained.columns):
+            layout = replace(layout, columns=trained.columns)
         present = [name for name in columns.text if name in layout.columns]
         frame = read_cells(path, layout, missing=self._config.missing, text=present)
         ignored = set(trained.columns) - set(columns.features)
         features = frame[[name for name in frame.columns if name not in ignored]]
-        has_id = columns.id is not None and columns.id in frame
-        keys = tuple(frame[columns.id]) if has_id else tuple(str(row) for row in range(len(frame)))
-        return keys, self._table_inputs(features)
+        keys = [str(row) for row in range(len(frame))]
+        if columns.id is not None and columns.id in frame:
+            keys = _ids(frame[columns.id])
+        return tuple(keys), self._table_inputs(features, columns)
 
     def _layout(self, path: Path) -> Layout:
         config = self._config
@@ -107,9 +110,13 @@ class TableFile:
             path, separator=config.separator, header=config.header, missing=config.missing, named=named
         )
 
-    def _columns(self, layout: Layout) -> _Columns:
+    def _columns(self, layout: Layout, *, strict: bool = True) -> _Columns:
+        """Which column is what; unless `strict`, a named column may be absent, as labels of new rows are."""
+
         def find(column: str | int | None, field: str) -> str | None:
-            return None if column is None else find_column(column, layout.columns, place=f"data.source.{field}")
+            if column is None or (not strict and isinstance(column, str) and column not in layout.columns):
+                return None
+            return find_column(column, layout.columns, place=f"data.source.{field}")
 
         config = self._config
         label, truth, key = find(config.label, "label"), find(config.truth, "truth"), find(config.id, "id")
@@ -152,7 +159,7 @@ class TableFile:
         assert self._test is not None  # the caller has looked
         other = self._layout(self._test)
         if not layout.header and len(other.columns) == len(layout.columns):
-            other = Layout(other.separator, other.skip, False, layout.columns)
+            other = replace(other, header=False, columns=layout.columns)
         if set(other.columns) != set(layout.columns):
             differing = sorted(set(other.columns) ^ set(layout.columns))
             names = ", ".join(f"`{name}`" for name in differing[:8])
@@ -191,15 +198,15 @@ class TableFile:
             raise DataError(f"`{self._train}` has columns that cannot be used as they are", problems)
         return features
 
-    def _table_inputs(self, features: pd.DataFrame) -> TableInputs:
-        columns = self._columns(self._layout(self._train)).categorical
-        if columns is None:
-            columns = tuple(name for name in features.columns if not _is_numeric(features[name]))
+    def _table_inputs(self, features: pd.DataFrame, columns: _Columns) -> TableInputs:
+        categorical = columns.categorical
+        if categorical is None:
+            categorical = tuple(name for name in features.columns if not _is_numeric(features[name]))
         frame = features.reset_index(drop=True)
         for name in frame.columns:
-            if name not in columns and _is_numeric(frame[name]):
+            if name not in categorical and _is_numeric(frame[name]):
                 frame[name] = frame[name].astype(np.float64)
-        return TableInputs(frame, columns, self._config.impute, self._config.scaling)
+        return TableInputs(frame, categorical, self._config.impute, self._config.scaling)
 
 
 def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: NDArray[np.bool_]) -> Listing:

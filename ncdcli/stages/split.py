@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,26 +36,27 @@ class _Rows:
     truth: tuple[str | None, ...]  # n class names
 
 
-def run(context: StageContext, config: DataConfig) -> None:
+def run(context: StageContext, config: Any) -> None:
     """Write `samples.csv`, `classes.json`, `source.json`, and `truth.csv` where any pool or test class is known.
 
     Membership in a known class is looked at here, and only here, because a benchmark cannot be built without it;
     which novel class a sample belongs to changes nothing but `truth.csv`.
     """
-    listing = open_source(config).listing()
+    data: DataConfig = config.data
+    listing = open_source(data).listing()
     for note in listing.notes:
         context.progress.note(note)
-    known = known_class_names(listing, resolve_data(config).known_classes)
+    known = known_class_names(listing, resolve_data(data).known_classes)
     rows = _ordered(listing, known)
-    if config.subset is not None:
-        rows = _subset(rows, config.subset, context.rng(SUBSET))
-    roles = _roles(rows, known, config, context)
+    if data.subset is not None:
+        rows = _subset(rows, data.subset, context.rng(SUBSET))
+    roles = _roles(rows, known, data, context)
     rows, roles = _without(rows, roles, "unused")
     _check_roles(roles, rows, known)
     labels = np.where(np.isin(roles, ("labelled", "validation")), rows.known, -1)
-    samples = Samples(tuple(rows.keys.tolist()), roles, labels, known, config.setting)
+    samples = Samples(tuple(rows.keys.tolist()), roles, labels, known, data.setting)
     samples.write(context.output)
-    _write_source(context.output, config, samples)
+    _write_source(context.output, data, samples)
     _write_truth(context.output, rows, roles)
 
 

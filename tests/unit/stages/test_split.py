@@ -6,6 +6,7 @@ import csv
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def run_split(folder: Path, seed: int = 0, **fields) -> Samples:
     config = DataConfig.model_validate_json(json.dumps({"source": {"kind": "sklearn_digits"}, **fields}))
     folder.mkdir(exist_ok=True, parents=True)
     context = StageContext({}, folder, stage_stream(seed, "split"), Resources(), Silent(), config)
-    split.run(context, config)
+    split.run(context, SimpleNamespace(data=config))
     return Samples.read(folder / "samples.csv", folder / "classes.json")
 
 
