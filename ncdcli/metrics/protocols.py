@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +85,3 @@ def _score_classes(table: Contingency, match: NDArray[np.int64]) -> list[ClassSc
             )
         )
     return found
-
-
-def confusion(clusters: NDArray[Any], classes: NDArray[Any], *, k: int, n_classes: int) -> NDArray[np.int64]:
-    """(k, n_classes) number of samples of each class in each cluster."""
-    flat = clusters.astype(np.int64) * n_classes + classes
-    return np.bincount(flat, minlength=k * n_classes).reshape(k, n_classes)

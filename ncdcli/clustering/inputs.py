@@ -1,0 +1,38 @@
+"""What the stages after `embed` read: samples, embeddings, and which rows are clustered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.clustering.rows import require_finite
+from ncdcli.data.samples import Samples
+from ncdcli.errors import DataError
+
+
+def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
+    """Samples, and their (n, d) embeddings, memory-mapped and checked to be finite (DataError with row numbers)."""
+    samples = Samples.read(inputs["split/samples.csv"], inputs["split/classes.json"])
+    embeddings = np.load(inputs["embed/embeddings.npy"], mmap_mode="r")
+    if len(embeddings) != len(samples.keys):
+        raise DataError(
+            f"{len(embeddings)} embeddings for {len(samples.keys)} samples",
+            hint="run `ncd embed RUN --force` to make them again",
+        )
+    require_finite(embeddings)
+    return samples, embeddings
+
+
+def clustered_rows(samples: Samples) -> NDArray[np.int64]:
+    """Ascending numbers of the rows that are counted and clustered.
+
+    GCD: all but test rows; validation rows are part of the pool. NCD: labelled and unlabelled rows; validation rows
+    belong to known classes there, and the pool may only be put in novel clusters.
+    """
+    if samples.setting == "ncd":
+        return samples.rows("labelled", "unlabelled")
+    return samples.rows("labelled", "validation", "unlabelled")

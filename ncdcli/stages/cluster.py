@@ -1,0 +1,116 @@
+"""The `cluster` stage: a cluster for every sample."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.clustering.assign import margins, nearest
+from ncdcli.clustering.base import Clustering, Problem
+from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.clustering.kinds import KINDS
+from ncdcli.data.samples import Samples
+from ncdcli.pipeline.context import StageContext
+from ncdcli.recipe.base import fields_that_matter, import_kind
+
+NOVEL = "novel"  # what `match` says of a cluster that stands for no known class
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """A cluster for every row of a run."""
+
+    clusters: NDArray[np.int64]  # (n,)
+    margins: NDArray[np.float32]  # (n,) see `ncdcli.clustering.assign.margins`
+    task_aware: NDArray[np.int64] | None  # (n,) NCD only
+    task_agnostic: NDArray[np.int64] | None  # (n,) NCD only
+
+
+def run(context: StageContext, config: Any) -> None:
+    """Write `assignments.csv`, `centroids.npy` (k, d) and `clustering.json`.
+
+    Clusters `0 … n_known − 1` are the known classes in their order. Labelled rows keep the cluster that the method
+    gave them; rows that were not clustered (test rows; validation rows in the NCD setting) go to the nearest centroid.
+    """
+    samples, embeddings = read_inputs(context.inputs)
+    k = int(json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"])
+    rows = clustered_rows(samples)
+    problem = Problem(
+        embeddings=embeddings[rows],
+        labels=samples.training_labels[rows],
+        n_known=len(samples.known),
+        k=k,
+        novel_only=samples.setting == "ncd",
+    )
+    method = import_kind(KINDS, config.cluster.kind)
+    clustering = method(problem, config.cluster, context.rng(), context.progress)
+    assignments = assign_all(clustering, samples, embeddings, rows)
+    _write_assignments(context, samples, clustering, assignments)
+    np.save(context.output / "centroids.npy", clustering.centroids)
+    content = {
+        "kind": config.cluster.kind,
+        "config": fields_that_matter(config.cluster),
+        "k": k,
+        "n_known": problem.n_known,
+        "matched": clustering.matched.tolist(),
+        "objective": float(clustering.objective),
+        "statistics": dict(clustering.statistics),
+        "sizes": np.bincount(assignments.clusters, minlength=k).tolist(),
+    }
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    (context.output / "clustering.json").write_text(text + "\n", "utf-8")
+
+
+def assign_all(
+    clustering: Clustering, samples: Samples, embeddings: NDArray[Any], rows: NDArray[np.int64]
+) -> Assignments:
+    """Clusters of all rows, from those of the clustered `rows` and the nearest centroids of the others.
+
+    In the NCD setting `task_agnostic` is the nearest of all centroids; `task_aware` the nearest novel one for pool and
+    test rows (to be read for rows of novel classes only), the nearest known one for validation rows, and the own class
+    for labelled rows.
+    """
+    centroids = clustering.centroids
+    anything, margin = nearest(embeddings, centroids)
+    clusters = anything.copy()
+    clusters[rows] = clustering.assignments
+    if samples.setting != "ncd":
+        margin[rows] = margins(embeddings[rows], centroids, clusters=clustering.assignments)
+        return Assignments(clusters, margin, None, None)
+    known, novel = np.split(np.arange(len(centroids)), [len(samples.known)])
+    labelled, pool = samples.rows("labelled"), samples.rows("unlabelled")
+    margin[labelled] = margins(embeddings[labelled], centroids, clusters=clusters[labelled])
+    margin[pool] = margins(embeddings[pool], centroids, clusters=clusters[pool], allowed=novel)
+    aware = clusters.copy()
+    validation, test = samples.rows("validation"), samples.rows("test")
+    aware[validation], _ = nearest(embeddings[validation], centroids, allowed=known)
+    aware[test], _ = nearest(embeddings[test], centroids, allowed=novel)
+    return Assignments(clusters, margin, aware, np.where(samples.roles == "labelled", clusters, anything))
+
+
+def _write_assignments(
+    context: StageContext, samples: Samples, clustering: Clustering, assignments: Assignments
+) -> None:
+    names = [samples.known[known] if known >= 0 else NOVEL for known in clustering.matched]
+    header = ["row", "key", "role", "cluster", "match", "margin"]
+    clusters = assignments.clusters.tolist()
+    columns: list[Any] = [
+        range(len(clusters)),
+        samples.keys,
+        samples.roles.tolist(),
+        clusters,
+        (names[cluster] for cluster in clusters),
+        map(str, assignments.margins),  # shortest text that gives the same float32
+    ]
+    if assignments.task_aware is not None and assignments.task_agnostic is not None:
+        header += ["task_aware", "task_agnostic"]
+        columns += [assignments.task_aware.tolist(), assignments.task_agnostic.tolist()]
+    with open(context.output / "assignments.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(zip(*columns, strict=True))

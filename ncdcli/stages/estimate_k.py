@@ -1,0 +1,50 @@
+"""The `estimate_k` stage: how many classes there are."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Any
+
+from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.counting.base import CountEstimate, CountProblem
+from ncdcli.counting.kinds import KINDS
+from ncdcli.pipeline.context import StageContext
+from ncdcli.recipe.base import import_kind
+
+
+def run(context: StageContext, config: Any) -> None:
+    """Write `k.json` (k, known, novel, criterion, range, interval, statistics) and `scores.csv` (k, score).
+
+    `k` counts known and novel classes together. `range` is what was searched, `interval` the candidates that the
+    criterion cannot tell from the best.
+    """
+    samples, embeddings = read_inputs(context.inputs)
+    rows = clustered_rows(samples)
+    problem = CountProblem(
+        embeddings=embeddings[rows],
+        labels=samples.training_labels[rows],
+        n_known=len(samples.known),
+        novel_only=samples.setting == "ncd",
+    )
+    estimate = import_kind(KINDS, config.estimate_k.kind)
+    answer = estimate(problem, config.estimate_k, context.rng(), context.progress)
+    _write(context, answer, problem.n_known)
+
+
+def _write(context: StageContext, answer: CountEstimate, n_known: int) -> None:
+    statistics = dict(answer.statistics)
+    content = {
+        "k": answer.k,
+        "n_known": n_known,
+        "n_novel": answer.k - n_known,
+        "criterion": answer.criterion,
+        "range": statistics.pop("range", [answer.k, answer.k]),
+        "interval": list(answer.interval),
+        "statistics": statistics,
+    }
+    (context.output / "k.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
+    with open(context.output / "scores.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["k", "score"])
+        writer.writerows(sorted(answer.scores.items()))
