@@ -30,7 +30,7 @@ def build(config: Identity | Precomputed, inputs: InputSpec, *, pretrained: bool
     """The identity; RecipeError where `precomputed` is asked of data that are not embeddings."""
     if config.kind == "precomputed" and inputs.modality != "embeddings":
         raise RecipeError(
-            f"`backbone: {{kind: precomputed}}` needs a source of ready-made embeddings, and these are {inputs.modality}",
+            f"backbone `precomputed` needs a source of ready-made embeddings, and these are {inputs.modality}",
             hint="set `backbone: {kind: identity}` for the raw input, or choose another backbone",
         )
     if inputs.modality != "images":

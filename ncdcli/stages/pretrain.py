@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import Inputs, TableInputs
-from ncdcli.errors import DataError, NcdError, RecipeError
+from ncdcli.errors import DataError, RecipeError
 from ncdcli.objectives.kinds import PretrainConfig
 from ncdcli.pipeline.context import StageContext
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable
@@ -88,7 +89,8 @@ def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: 
     thread = threading.Thread(target=relay, args=(messages, stop, monitor, done.is_set), daemon=True)
     thread.start()
     try:
-        return fabric.launch(_in_child, work, job, RemoteMonitor(messages, stop), errors)
+        # As bytes: torch would let the processes share the memory of the weights that each is to train.
+        return fabric.launch(_in_child, pickle.dumps((work, job)), RemoteChannels(messages, stop, errors))
     except (multiprocessing.ProcessRaisedException, multiprocessing.ProcessExitedException) as error:
         if not errors.empty():
             raise errors.get() from None
@@ -98,7 +100,15 @@ def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: 
         thread.join()
 
 
-def _in_child(fabric: Fabric, work: Work, job: Any, monitor: RemoteMonitor, errors: Any) -> Any:
+class RemoteChannels:
+    """What connects a spawned process with the one that started it."""
+
+    def __init__(self, messages: Any, stop: Any, errors: Any) -> None:
+        self.monitor = RemoteMonitor(messages, stop)
+        self.errors = errors
+
+
+def _in_child(fabric: Fabric, pickled: bytes, channels: RemoteChannels) -> Any:
     """Run in a spawned process. Ctrl-C is for the parent, which sets the monitor's event."""
     parent = os.getppid()
 
@@ -107,9 +117,11 @@ def _in_child(fabric: Fabric, work: Work, job: Any, monitor: RemoteMonitor, erro
             os._exit(1)
 
     signal.signal(signal.SIGINT, leave_if_orphaned)
+    monitor = channels.monitor
     mine: Monitor = monitor if fabric.global_rank == 0 else SilentMonitor(monitor.stop_requested)
+    work, job = pickle.loads(pickled)
     try:
         return work(fabric, job, mine)
     except NcdError as error:
-        errors.put(error)
+        channels.errors.put(error)
         raise

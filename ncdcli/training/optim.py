@@ -33,7 +33,7 @@ def learning_rate(config: Schedule, lr: float, epoch: int, epochs: int) -> float
     """The learning rate of an epoch, counted from 0.
 
     Warm-up climbs linearly and reaches `lr` in its last epoch. The cosine then falls from `lr` towards
-    `final_fraction · lr`, which it would reach one epoch after the last (SGDR, arXiv 1608.03983, eq. 5; GCD's schedule).
+    `final_fraction · lr`, which it would reach one epoch after the last (SGDR, arXiv 1608.03983, eq. 5).
     """
     if epoch < config.warmup_epochs:
         return lr * (epoch + 1) / config.warmup_epochs
