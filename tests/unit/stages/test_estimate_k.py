@@ -1,0 +1,42 @@
+"""What the `estimate_k` stage writes."""
+
+import pytest
+
+from ncdcli.counting.kinds import Fixed, MaxAcc, Silhouette
+from ncdcli.errors import RecipeError
+from ncdcli.stages import estimate_k
+
+
+@pytest.mark.parametrize("setting", ["gcd", "ncd"])
+@pytest.mark.parametrize("config", [Silhouette(restarts=3), Fixed(k=4)])
+def test_k_counts_known_and_novel_classes_in_both_settings(make_run, setting, config):
+    run = make_run(setting=setting)
+    run.stage(estimate_k, "estimate_k", estimate_k=config)
+    document = run.json("estimate_k/k.json")
+    assert (document["k"], document["n_known"], document["n_novel"]) == (4, 2, 2)
+    assert document["criterion"] == config.kind
+    low, high = document["interval"]
+    assert low <= 4 <= high
+
+
+def test_scores_are_written_for_every_candidate(make_run):
+    run = make_run()
+    run.stage(estimate_k, "estimate_k", estimate_k=MaxAcc(search="all", restarts=2, low=2, high=6))
+    scores = {int(row["k"]): float(row["score"]) for row in run.rows("estimate_k/scores.csv")}
+    document = run.json("estimate_k/k.json")
+    assert list(scores) == [2, 3, 4, 5, 6]
+    assert document["range"] == [2, 6]
+    assert scores[document["k"]] == max(scores.values()) == document["statistics"]["accuracy"]
+
+
+def test_fixed_has_no_scores(make_run):
+    run = make_run()
+    run.stage(estimate_k, "estimate_k", estimate_k=Fixed(k=5))
+    assert run.rows("estimate_k/scores.csv") == []
+    assert run.json("estimate_k/k.json")["range"] == [5, 5]
+
+
+def test_fixed_refuses_a_k_without_room_for_a_novel_class_in_the_ncd_setting(make_run):
+    run = make_run(setting="ncd")
+    with pytest.raises(RecipeError, match=r"`estimate_k.k` is 2, too few for 2 known classes and at least one novel"):
+        run.stage(estimate_k, "estimate_k", estimate_k=Fixed(k=2))
