@@ -141,7 +141,7 @@ class Card(Section):
     licence: str
     homepage: str
     source: Source
-    train_samples: int = Field(ge=0)
+    train_samples: int = Field(ge=0, description="0: not counted")
     test_samples: int = Field(0, ge=0)
     classes: int = Field(ge=2)
     class_names: tuple[str, ...] | None = None
