@@ -72,7 +72,8 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     known = json.loads((run.stage_dir("split") / "classes.json").read_text("utf-8"))["known"]
     embedding = json.loads((run.stage_dir("embed") / "embeddings.json").read_text("utf-8"))
 
-    embedder = load_embedder(run.stage_dir("pretrain") / "model.json", resources)
+    model = run.stage_dir("pretrain") / "model.json"
+    embedder = load_embedder(model, resources, precision=embedding["precision"])
     embeddings = embedder.embed(inputs, progress, normalize=embedding["normalize"])
     clusters, margins = nearest(embeddings, np.load(cluster_folder / "centroids.npy"))
     names = [known[match] if match >= 0 else "novel" for match in clustering["matched"]]

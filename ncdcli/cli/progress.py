@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,6 +12,8 @@ from ncdcli.cli.output import seconds
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.context import Progress, Tick
+
+SHORT_SECONDS = 1.0
 
 
 def open_progress(*, quiet: bool = False, file: TextIO | None = None) -> Progress:
@@ -34,28 +36,31 @@ class SilentProgress:
 
 
 class LineProgress:
-    """One line whenever another tenth is done."""
+    """One line whenever another tenth is done; nothing about what is over within a second."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
+        self._clock = clock
 
     def note(self, message: str) -> None:
         print(message, file=self._file, flush=True)
 
     @contextmanager
     def track(self, title: str, total: int | None) -> Iterator[Tick]:
-        started = time.monotonic()
+        started = self._clock()
         done, tenths = 0, 0
+        latest: dict[str, float] = {}
 
         def tick(advance: int = 1, /, **values: float) -> None:
             nonlocal done, tenths
             done += advance
-            if not total or 10 * done // total <= tenths:
+            latest.update(values)
+            spent = self._clock() - started
+            if not total or 10 * done // total <= tenths or spent < SHORT_SECONDS:
                 return
             tenths = 10 * done // total
-            spent = time.monotonic() - started
             left = spent / done * max(total - done, 0)
-            shown = "".join(f", {name} {_number(value)}" for name, value in values.items())
+            shown = "".join(f", {name} {_number(value)}" for name, value in latest.items())
             times = f"{seconds(left)} left" if done < total else seconds(spent)
             self.note(f"  {title}: {100 * done / total:3.0f} % ({done} of {total}){shown}, {times}")
 
@@ -81,15 +86,15 @@ class BarProgress:
             task = live.add_task(title, total=total, values="", rate="")
             started = time.monotonic()
             done = 0
+            latest: dict[str, float] = {}
 
             def tick(advance: int = 1, /, **values: float) -> None:
                 nonlocal done
                 done += advance
                 rate = done / max(time.monotonic() - started, 1e-9)
-                fields: dict[str, Any] = {"rate": f"{_number(rate)}/s"}
-                if values:
-                    fields["values"] = "  ".join(f"{name} {_number(value)}" for name, value in values.items())
-                live.update(task, advance=advance, **fields)
+                latest.update(values)
+                shown = "  ".join(f"{name} {_number(value)}" for name, value in latest.items())
+                live.update(task, advance=advance, rate=f"{_number(rate)}/s", values=shown)
 
             try:
                 yield tick

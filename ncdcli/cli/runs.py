@@ -115,7 +115,7 @@ def show(context: typer.Context, run: options.RunArgument, json: options.JsonOpt
     print_table(("stage", "time", "device", "started (UTC)"), rows, right=("time",))
     print_text()
     if metrics:
-        print_scores(metrics)
+        print_scores(metrics, everything=True)
     else:
         print_text(f"no scores yet: `ncd run {folder.path}`")
 
@@ -146,10 +146,10 @@ def _data_text(data: Any) -> str:
 
 
 def _section_text(section: Any) -> str:
-    """The kind and the fields that were chosen: `timm name=vit_small, train_last_blocks=1`."""
+    """The kind and the fields that were chosen: `timm (name=vit_small, train_last_blocks=1)`."""
     chosen = section.model_dump(mode="json", exclude_defaults=True)
     fields = ", ".join(f"{name}={value}" for name, value in chosen.items() if name != "kind")
-    return f"{section.kind} {fields}".rstrip()
+    return f"{section.kind} ({fields})" if fields else str(section.kind)
 
 
 def compare(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+NOT_PROTOCOLS = ("headline", "rows", "sizes")
 SUBSETS = ("all", "known", "novel")
 
 
@@ -21,7 +22,7 @@ def protocols(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     return {
         f"{protocol}.{split}": dict(values)
         for protocol, splits in metrics.items()
-        if isinstance(splits, Mapping)
+        if isinstance(splits, Mapping) and protocol not in NOT_PROTOCOLS
         for split, values in splits.items()
         if isinstance(values, Mapping) and "all" in values
     }
@@ -29,9 +30,8 @@ def protocols(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The headline scores: {name: "protocol.split", selection, all, known, novel}; empty where there are none."""
-    found = protocols(metrics)
-    name = metrics.get("headline")
-    if name not in found:
+    chosen = metrics.get("headline", {})
+    name = f"{chosen.get('protocol')}.{chosen.get('split')}"
+    if name not in protocols(metrics):
         return {}
-    values = {subset: found[name].get(subset) for subset in SUBSETS}
-    return {"name": name, "selection": metrics.get("selection"), **values}
+    return {"name": name, "selection": metrics.get("selection"), **{subset: chosen.get(subset) for subset in SUBSETS}}

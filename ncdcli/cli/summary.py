@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 DONE = {"run": "done", "resume": "resumed, done", "reuse": "reused", "keep": "up to date"}
-# What a person opens after a stage.
+# Stage -> the file that a person opens after it, and what is in it.
 FILES = {
-    "split": "samples.csv",
-    "pretrain": "model.json",
-    "embed": "embeddings.npy",
-    "estimate_k": "k.json",
-    "cluster": "assignments.csv",
-    "evaluate": "metrics.json",
+    "split": ("samples.csv", "samples"),
+    "pretrain": ("model.json", "model"),
+    "embed": ("embeddings.npy", "embeddings"),
+    "estimate_k": ("k.json", "number of classes"),
+    "cluster": ("assignments.csv", "assignments"),
+    "evaluate": ("metrics.json", "scores"),
 }
 
 
@@ -54,7 +54,8 @@ def answer_run(
             print_text()
             print_scores(metrics)
         print_text()
-        print_text(f"results: {folder.stage_dir(last) / FILES[last]}")
+        for stage in (last, "cluster") if last == "evaluate" else (last,):
+            print_text(f"{FILES[stage][1]}: {folder.stage_dir(stage) / FILES[stage][0]}")
         print_text(f"next: {next_command(folder, last)}")
     raise_missed(outcomes)
 
@@ -68,12 +69,15 @@ def next_command(folder: RunFolder, last: str) -> str:
 
 
 def _files(folder: RunFolder) -> dict[str, Path]:
-    paths = {stage: folder.stage_dir(stage) / name for stage, name in FILES.items()}
+    paths = {stage: folder.stage_dir(stage) / name for stage, (name, _) in FILES.items()}
     return {stage: path for stage, path in paths.items() if path.is_file()}
 
 
 def _print_stages(results: Sequence[StageResult]) -> None:
-    rows = [(result.stage, DONE[result.action], seconds(result.seconds)) for result in results]
+    rows = [
+        (result.stage, DONE[result.action], seconds(None if result.action == "keep" else result.seconds))
+        for result in results
+    ]
     rows.append(("", "total", seconds(sum(result.seconds for result in results))))
     print_table(("stage", "result", "time"), rows, right=("time",))
 
@@ -88,19 +92,36 @@ def _result_json(result: StageResult) -> dict[str, Any]:
     }
 
 
-def print_scores(metrics: Mapping[str, Any]) -> None:
-    """Print scores in percent, a row for each protocol and split, the headline first; then the number of classes."""
+def print_scores(metrics: Mapping[str, Any], *, everything: bool = False) -> None:
+    """Print scores in percent: the headline's protocol, or `everything`, in each split; then what needs no truth."""
     found = protocols(metrics)
-    first = headline(metrics).get("name")
-    names = sorted(found, key=lambda name: name != first)
+    first = headline(metrics).get("name", "")
+    protocol = first.partition(".")[0]
+    shown = [name for name in found if everything or not first or name.partition(".")[0] == protocol]
+    names = sorted(shown, key=lambda name: name != first)
     rows = [(name, *(percent(found[name].get(subset)) for subset in SUBSETS)) for name in names]
     if rows:
         print_table(("protocol.split", "all %", "known %", "novel %"), rows, right=("all %", "known %", "novel %"))
-    print_text(f"selection: {metrics.get('selection', 'last')}")
-    print_text(classes_text(metrics.get("k", {})))
+    print_text(classes_text(metrics["k"]))
+    print_text(f"selection rule: {metrics['selection']}")
+    if everything or not first:
+        for line in without_truth(metrics):
+            print_text(line)
 
 
 def classes_text(k: Mapping[str, Any]) -> str:
     """ "number of classes: 11 estimated, 10 true"."""
     true = k.get("true")
-    return f"number of classes: {k.get('estimated', '–')} estimated" + ("" if true is None else f", {true} true")
+    return f"number of classes: {k['estimated']} estimated" + ("" if true is None else f", {true} true")
+
+
+def without_truth(metrics: Mapping[str, Any]) -> list[str]:
+    """Lines on what can be known without true classes, and on what cannot."""
+    lines = []
+    silhouette, stability = metrics.get("silhouette") or {}, metrics.get("stability") or {}
+    if silhouette.get("value") is not None:
+        lines.append(f"silhouette of the pool: {silhouette['value']:.3f}")
+    if stability.get("ari") is not None:
+        lines.append(f"agreement of {stability['seeds']} re-clusterings (ARI): {stability['ari']:.3f}")
+    lines += [f"not available: {item['what']}: {item['why']}" for item in metrics.get("not_available", ())]
+    return lines

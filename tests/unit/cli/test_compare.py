@@ -65,7 +65,7 @@ def test_csv_has_a_row_for_each_run_with_fractions() -> None:
 def test_an_entry_is_read_from_the_run_folder(tmp_path: Path) -> None:
     (tmp_path / "evaluate").mkdir()
     metrics = {
-        "headline": "gcd_v2.unlabelled",
+        "headline": {"protocol": "gcd_v2", "split": "unlabelled", "all": 0.5, "known": 0.75, "novel": None},
         "selection": "known-val",
         "gcd_v2": {"unlabelled": {"all": 0.5, "known": 0.75, "novel": None}},
     }

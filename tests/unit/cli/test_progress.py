@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from ncdcli.cli.progress import BarProgress, LineProgress, SilentProgress, open_progress
 
 
@@ -10,32 +12,43 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_one_line_at_each_tenth() -> None:
-    file = io.StringIO()
-    with LineProgress(file).track("training", 200) as tick:
-        for _ in range(200):
-            tick(loss=0.5)
-    lines = file.getvalue().splitlines()
+def lines_of(
+    ticks: list[tuple[int, dict[str, float]]], total: int | None, *, second_per_tick: float = 2.0
+) -> list[str]:
+    file, now = io.StringIO(), 0.0
+    with LineProgress(file, clock=lambda: now).track("training", total) as tick:
+        for advance, values in ticks:
+            now += second_per_tick
+            tick(advance, **values)
+    return file.getvalue().splitlines()
+
+
+def test_one_line_at_each_tenth_with_the_time_left() -> None:
+    lines = lines_of([(1, {"loss": 0.5})] * 200, 200)
     assert [line.split("%")[0].split()[-1] for line in lines] == [str(tenth) for tenth in range(10, 101, 10)]
-    assert all("loss 0.5" in line for line in lines)
-    assert lines[4].startswith("  training:  50 % (100 of 200), loss 0.5, ")
-    assert lines[4].endswith(" left")
+    assert lines[4] == "  training:  50 % (100 of 200), loss 0.5, 3 min 20 s left"
+    assert lines[9] == "  training: 100 % (200 of 200), loss 0.5, 6 min 40 s"
+
+
+def test_values_that_come_between_steps_are_kept() -> None:
+    lines = lines_of([(1, {}), (0, {"loss": 2.0, "lr": 1e-3}), (0, {"loss": 1.5}), (9, {})], 10)
+    assert lines == [
+        "  training:  10 % (1 of 10), 18 s left",
+        "  training: 100 % (10 of 10), loss 1.5, lr 0.001, 8.0 s",
+    ]
 
 
 def test_a_long_step_passes_several_tenths_in_one_line() -> None:
-    file = io.StringIO()
-    with LineProgress(file).track("reading", 10) as tick:
-        tick(7)
-        tick(3)
-    assert [line.split("(")[1].split(")")[0] for line in file.getvalue().splitlines()] == ["7 of 10", "10 of 10"]
+    assert [line.split("%")[0].split()[-1] for line in lines_of([(7, {}), (3, {})], 10)] == ["70", "100"]
 
 
-def test_an_unknown_or_empty_total_prints_nothing() -> None:
-    file = io.StringIO()
-    for total in (None, 0):
-        with LineProgress(file).track("searching", total) as tick:
-            tick()
-    assert file.getvalue() == ""
+def test_what_is_over_within_a_second_says_nothing() -> None:
+    assert lines_of([(1, {})] * 10, 10, second_per_tick=0.09) == []
+
+
+@pytest.mark.parametrize("total", [None, 0])
+def test_an_unknown_or_empty_total_prints_nothing(total: int | None) -> None:
+    assert lines_of([(1, {})], total) == []
 
 
 def test_bars_show_values_and_nest() -> None:
