@@ -24,7 +24,7 @@ def _named_files(folder: str) -> Mapping[str, Path]:
 
 def _home(folder: str) -> Path:
     """The folder beside the package in a source checkout, or inside it where it was installed from a wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).resolve().parent
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / folder).is_dir():
         return checkout / folder

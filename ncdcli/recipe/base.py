@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """A frozen part of a recipe. Unknown keys are refused; numbers and strings are never turned into each other."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class RuntimeMark:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ncdcli.recipe.explain import explain
@@ -23,13 +23,14 @@ def check(root: Node, model: type[Model]) -> tuple[Model | None, list[PlacedProb
     """
     try:
         value = model.model_validate_json(json.dumps(root.plain()))
-        failed: set[str] = set()
+        failed = set()
         problems: list[PlacedProblem] = []
     except ValidationError as error:
         value = None
         details = error.errors(include_url=False, include_context=True, include_input=False)
         failed = {str(detail["loc"][0]) for detail in details if detail["loc"]}
         problems = explain_all(root, model, details)
+    failed |= {key for key, node in root.value.items() if any(part.broken for _, part in node.walk())}
     for steps, message, hint in faults_of(_sections(root, model, value, failed), model):
         problems.append(_fault(root, steps, message, hint=hint))
     return (None if problems else value), problems
@@ -86,32 +87,19 @@ def resolve_location(root: Node, detail: ErrorDetails) -> tuple[Steps, Steps]:
 
 def _sections(root: Node, model: type[BaseModel], value: BaseModel | None, failed: set[str]) -> dict[str, Any]:
     """The top-level fields that are valid, by name: what rules may look at."""
+    fields = {name: info for name, info in model.model_fields.items() if name not in failed}
     if value is not None:
-        return {name: getattr(value, name) for name in type(value).model_fields}
+        return {name: getattr(value, name) for name in fields}
     good: dict[str, Any] = {}
-    from pydantic import TypeAdapter
-
-    for name, info in model.model_fields.items():
+    for name, info in fields.items():
         node = root.child(name)
-        if name in failed or (node is not None and _holds_broken(node)):
-            continue
-        if node is None:
-            if not info.is_required():
-                good[name] = info.get_default(call_default_factory=True)
-            continue
-        adapter: TypeAdapter[Any] = TypeAdapter(_with_discriminator(info))
-        good[name] = adapter.validate_json(json.dumps(node.plain()))
+        if node is not None:
+            # The field's own information tells how to choose among the kinds of a section.
+            annotation: Any = Annotated[info.annotation, info]
+            good[name] = TypeAdapter(annotation).validate_json(json.dumps(node.plain()))
+        elif not info.is_required():
+            good[name] = info.get_default(call_default_factory=True)
     return good
-
-
-def _with_discriminator(info: Any) -> Any:
-    from typing import Annotated
-
-    return Annotated[info.annotation, info]
-
-
-def _holds_broken(node: Node) -> bool:
-    return any(part.broken for _, part in node.walk())
 
 
 def _fault(root: Node, steps: Steps, message: str, *, hint: str) -> PlacedProblem:

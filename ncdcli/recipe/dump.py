@@ -20,7 +20,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = '"' if needs_quotes(value) else None
+    unusual = any(not (letter.isprintable() or letter == "\n") for letter in value)
+    style = '"' if unusual or needs_quotes(value) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -109,13 +109,23 @@ def _wrong_value(root: Node, schema: type[BaseModel], steps: Steps, details: lis
     info = field_at(schema, root, steps)
     kind = details[0]["type"] if len(details) == 1 else ""
     if kind == "string_pattern_mismatch" and info is not None and info.description:
-        return node.place.problem(steps, f"'{shorten(node.value)}' does not do here: {info.description}")
+        allowed = info.description.partition(";")[0]
+        return node.place.problem(steps, f"expected {allowed}, found {found(node)}")
     if annotation is None:
         return node.place.problem(steps, details[0]["msg"] if details else "this value does not do here")
     expected = _expected(annotation, info, kind)
+    what = node.text if _is_number(node) and _wants_number(annotation) else found(node)
     hint = hint_for_value(node, annotation, optional=info is not None and not info.is_required())
     place = node.near if node.value is None else node.place
-    return place.problem(steps, f"expected {expected}, found {found(node)}", hint=hint)
+    return place.problem(steps, f"expected {expected}, found {what}", hint=hint)
+
+
+def _is_number(node: Node) -> bool:
+    return isinstance(node.value, (int, float)) and not isinstance(node.value, bool) and bool(node.text)
+
+
+def _wants_number(annotation: Any) -> bool:
+    return any(choice in (int, float) for choice in choices(annotation))
 
 
 def _expected(annotation: Any, info: FieldInfo | None, kind: str) -> str:

@@ -49,6 +49,7 @@ def _set(root: Node, keys: tuple[str, ...], value: Node, schema: type[BaseModel]
     if last == "kind" and len(keys) > 1 and _other_kind(node, value):
         # The fields of one method mean nothing to another; what the command line has set for the new one stays.
         node.value = {key: child for key, child in node.value.items() if child.place.origin.override}
+        node.place = node.key_place = place
     value.key_place = place
     node.value[last] = value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ncdcli.recipe.dump import to_yaml
-from ncdcli.recipe.inherit import find_recipe, load_with_parents, shown_name
+from ncdcli.recipe.inherit import find_recipe, load_with_parents
 from ncdcli.recipe.overrides import apply_overrides
 from ncdcli.recipe.paths import make_paths_absolute
 from ncdcli.recipe.schema import Recipe
@@ -35,11 +35,10 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> ResolvedRecipe
     MissingError where there is no such recipe; RecipeError with every problem of the file, its parents and the
     overrides; UsageError for an override that is not `key=value`.
     """
-    path, shipped = find_recipe(reference)
-    tree = load_with_parents(path, name=shown_name(path) if shipped else reference, shipped=shipped)
+    tree = load_with_parents(find_recipe(reference))
     tree.problems += apply_overrides(tree.root, overrides, Recipe)
     make_paths_absolute(tree.root)
-    return ResolvedRecipe(validate(tree, Recipe), tree.text, path)
+    return ResolvedRecipe(validate(tree, Recipe), tree.text, tree.path)
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -175,12 +175,12 @@ def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Fa
     if pretrain.objective.kind == "none" or pretrain.epochs == 0:
         return
     hint = "set `pretrain.objective: {kind: none}`"
-    steps: Steps = ("pretrain", "objective", "kind")
     if isinstance(backbone, (Identity, Precomputed)):
-        yield steps, f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train", hint
+        message = f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train"
+        yield ("backbone", "kind"), message, hint
     elif getattr(backbone, "train_last_blocks", "all") == 0:
         message = f"`train_last_blocks: 0` leaves nothing that `{pretrain.objective.kind}` could train"
-        yield steps, message, f"{hint}, or train some blocks"
+        yield ("backbone", "train_last_blocks"), message, f"{hint}, or train some blocks"
 
 
 def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:

@@ -18,7 +18,7 @@ from ncdcli.errors import MissingError, RecipeError
 from ncdcli.recipe.check import check
 from ncdcli.recipe.scalars import read_scalar
 from ncdcli.recipe.syntax import explain_syntax_error
-from ncdcli.recipe.tree import Node, Origin, Place, PlacedProblem, Steps, Tree, path_text
+from ncdcli.recipe.tree import Node, Origin, Place, PlacedProblem, Steps, Tree
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,7 +66,9 @@ def invalid(name: str, problems: list[PlacedProblem]) -> RecipeError:
     """The error that shows `problems`, each once, in the order of the file."""
     unique = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
     count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
-    return RecipeError(f"`{name}` is not valid: {count}", unique)
+    overridden = all(problem.order[0] for problem in unique) and not name.startswith("--set")
+    what = f"`{name}` with these `--set`" if overridden else f"`{name}`"
+    return RecipeError(f"{what} is not valid: {count}", unique)
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -94,7 +96,7 @@ def _not_a_map(root: Node) -> PlacedProblem:
     found = "nothing" if root.value is None else "a list" if isinstance(root.value, list) else "a single value"
     message = "the file is empty" if root.value is None else f"expected keys (`name:`, …), found {found}"
     hint = "`ncd recipes copy digits-gcd my.yaml` gives one to start from"
-    return root.place.problem((), message, hint=hint)
+    return root.place.problem((), message, hint=hint, show_line=root.value is not None)
 
 
 class TreeBuilder:
@@ -170,14 +172,16 @@ class TreeBuilder:
             if isinstance(key_event, yaml.MappingEndEvent):
                 break
             key = self._key(key_event, events, steps)
+            so_far = len(self.problems)
             child = self._node(next(events), events, (*steps, key or "?"))
             child.key_place = self._place(key_event)
             if key is None:
+                del self.problems[so_far:]  # the key is refused already: its value does not matter
                 continue
             if key in members:
                 first = members[key].near
                 hint = "keep one of them"
-                message = f"`{path_text((*steps, key))}` is given twice: first on line {first.line}, and here"
+                message = f"the key is given twice: first on line {first.line}, and here"
                 self._refuse(key_event, (*steps, key), message, hint=hint)
                 continue
             members[key] = child

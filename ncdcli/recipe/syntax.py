@@ -32,6 +32,11 @@ _AT_PROBLEM = (
 _AT_CONTEXT = (
     ("while scanning a quoted scalar", "a quote is opened here and not closed", "close it on the same line"),
     ("while parsing a flow sequence", "`[` is opened here and not closed", "close it with `]`"),
+    (
+        "while parsing a flow node",
+        "the text ends where a value is expected",
+        "give the value, or close the `[` or `{` before it",
+    ),
     ("while parsing a flow mapping", "`{` is opened here and not closed", "close it with `}`"),
 )
 

@@ -136,4 +136,4 @@ def _shown(line: str, *, column: int) -> str:
         start = max(0, min(column - LONGEST_LINE // 2, len(line) - LONGEST_LINE))
         end = start + LONGEST_LINE
         line = ("…" if start else "") + line[start:end].strip() + ("…" if end < len(line) else "")
-    return line.strip()
+    return "".join(letter if letter.isprintable() else " " for letter in line).strip()

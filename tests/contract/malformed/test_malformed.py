@@ -1,0 +1,49 @@
+"""Every malformed recipe, card and data set of the corpus gives exactly its message, place, hint and exit code.
+
+A case of `cases/*.yaml` has `files` (name -> text, or `!!binary`), `command` (default: `recipes check recipe.yaml`),
+`exit` (default 3) and `stderr`, word for word; `{folder}` in it stands for the folder the command runs in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ncdcli.cli.main import main
+
+CASES = Path(__file__).parent / "cases"
+
+
+def read_cases() -> list[Any]:
+    cases = []
+    for path in sorted(CASES.glob("*.yaml")):
+        for name, case in yaml.safe_load(path.read_text("utf-8")).items():
+            cases.append(pytest.param(case, id=f"{path.stem}-{name}"))
+    return cases
+
+
+@pytest.mark.parametrize("case", read_cases())
+def test_says_what_is_wrong_where_and_what_to_do(
+    case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NCD_DATA", str(tmp_path / "data"))
+    for name, content in case.get("files", {}).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+    with pytest.raises(SystemExit) as end:
+        main(case.get("command", ["recipes", "check", "recipe.yaml"]))
+
+    printed = capsys.readouterr()
+    assert printed.err.replace(str(tmp_path), "{folder}") == case["stderr"]
+    assert end.value.code == case.get("exit", 3)
+    assert printed.out == case.get("stdout", "")
+
+
+def test_corpus_is_large_enough() -> None:
+    assert len(read_cases()) >= 60
