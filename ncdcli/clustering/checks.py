@@ -31,7 +31,11 @@ def check_problem(problem: Problem, *, pinned: bool = False) -> None:
     absent = np.flatnonzero(np.bincount(labels[labels >= 0], minlength=problem.n_known) == 0)
     pool = int((labels < 0).sum())
     if problem.novel_only and len(absent):
-        raise DataError(f"{len(absent)} known classes have no labelled sample, so they have no centroid: {absent[:10]}")
+        have = "known class has" if len(absent) == 1 else "known classes have"
+        raise DataError(
+            f"{len(absent)} {have} no labelled sample, and so no centroid: class number {absent[:10].tolist()}",
+            hint="give labelled samples of every known class",
+        )
     if problem.novel_only or pinned:
         free = problem.k - problem.n_known + len(absent)
         if free > pool:

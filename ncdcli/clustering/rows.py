@@ -30,7 +30,9 @@ def require_finite(embeddings: NDArray[Any]) -> None:
     bad: list[int] = []
     limit = float(np.finfo(np.float32).max)
     for part in blocks(len(embeddings), 8192):
-        fits = (np.abs(embeddings[part]) <= limit).all(axis=1)  # false for NaN, infinity, and float64 beyond float32
+        fits = np.isfinite(embeddings[part]).all(axis=1)
+        if embeddings.dtype == np.float64:  # infinite once it is float32
+            fits &= (np.abs(embeddings[part]) <= limit).all(axis=1)
         bad.extend((part.start + np.flatnonzero(~fits)).tolist())
     if bad:
         shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import silhouette_score
+
+from ncdcli.clustering.restarts import best_of, fit
+from ncdcli.counting import fixed, max_acc, silhouette
+from ncdcli.counting.base import CountProblem
+from ncdcli.counting.candidates import best_candidate, candidate_range, indistinct, stratified_rows
+from ncdcli.counting.kinds import Fixed, MaxAcc, Silhouette
+from ncdcli.errors import DataError, RecipeError
+
+
+def blobs(*, k=8, n_known=4, each=30, d=8, spread=9.0, novel_only=False, seed=0):
+    rng = np.random.default_rng(seed)
+    classes = np.repeat(np.arange(k), each)
+    rows = np.eye(k, d)[classes] * spread + rng.normal(size=(k * each, d))
+    labels = np.where(classes < n_known, classes, -1)
+    if not novel_only:
+        labels[::2] = -1
+    return CountProblem(rows.astype(np.float32), labels, n_known, novel_only)
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("novel_only", [False, True])
+def test_silhouette_finds_the_number_of_separated_blobs(recorder, novel_only):
+    estimate = silhouette.estimate(blobs(novel_only=novel_only), Silhouette(restarts=5), rng(), recorder)
+    assert estimate.k == 8
+    assert estimate.interval == (8, 8)
+    assert estimate.statistics["range"] == ([6, 33] if novel_only else [4, 22])
+    assert set(estimate.scores) == set(range(6, 34) if novel_only else range(4, 23))
+
+
+def test_silhouette_scores_are_mean_silhouettes_of_pool_rows(recorder):
+    problem = blobs(spread=3.0)
+    estimate = silhouette.estimate(problem, Silhouette(low=5, high=7, restarts=3), rng(), recorder)
+    pool = problem.embeddings[problem.labels < 0]
+    key = int(rng().integers(2**63))
+    for k in (5, 6, 7):
+        runs = fit(pool, k, restarts=3, iterations=100, rng=np.random.default_rng([key, k]))
+        assert estimate.scores[k] == pytest.approx(silhouette_score(pool, runs[best_of(runs)].labels), abs=1e-5)
+
+
+def test_silhouette_of_a_sample(recorder):
+    estimate = silhouette.estimate(blobs(each=60), Silhouette(max_samples=100, restarts=5), rng(), recorder)
+    assert estimate.k == 8
+    assert estimate.statistics["rows"] == 100
+
+
+def test_max_acc_scores_are_hungarian_accuracies_on_labelled_rows(recorder):
+    problem = blobs(spread=3.0)
+    estimate = max_acc.estimate(problem, MaxAcc(search="all", restarts=2, high=12), rng(), recorder)
+    assert sorted(estimate.scores) == list(range(4, 13))
+    key = int(rng().integers(2**63))
+    labelled = problem.labels >= 0
+    for k in (4, 9):
+        runs = fit(problem.embeddings, k, restarts=2, iterations=100, rng=np.random.default_rng([key, k]))
+        clusters = runs[best_of(runs)].labels[labelled]
+        counts = np.array(
+            [[((clusters == c) & (problem.labels[labelled] == t)).sum() for t in range(4)] for c in range(k)]
+        )
+        rows, columns = linear_sum_assignment(-counts)
+        assert estimate.scores[k] == pytest.approx(counts[rows, columns].sum() / labelled.sum())
+    best = max(estimate.scores.values())
+    assert estimate.k == min(k for k, score in estimate.scores.items() if score == best)
+    assert estimate.interval[0] <= estimate.k <= estimate.interval[1]
+
+
+def test_the_score_of_a_candidate_does_not_depend_on_the_search(recorder):
+    problem = blobs(spread=3.0)
+    everything = max_acc.estimate(problem, MaxAcc(search="all", restarts=2), rng(), recorder)
+    searched = max_acc.estimate(problem, MaxAcc(search="brent", restarts=2), rng(), recorder)
+    assert len(searched.scores) < len(everything.scores)
+    for k, score in searched.scores.items():
+        assert score == everything.scores[k]
+
+
+def test_max_acc_on_a_sample_keeps_every_class(recorder):
+    estimate = max_acc.estimate(blobs(each=60), MaxAcc(max_samples=100, restarts=3), rng(), recorder)
+    assert 4 <= estimate.k <= 22
+
+
+def test_the_interval_holds_what_one_deviation_cannot_tell_apart():
+    scores = {3: 0.70, 4: 0.79, 5: 0.80, 6: 0.78, 7: 0.76}
+    assert indistinct(scores, 0.0) == (5, 5)
+    assert indistinct(scores, 0.015) == (4, 5)
+    assert indistinct(scores, 0.05) == (4, 7)
+    assert best_candidate({3: 0.5, 9: 0.8, 7: 0.8}) == 7
+
+
+def test_a_single_labelled_class_is_noted(recorder):
+    problem = blobs(n_known=1)
+    estimate = max_acc.estimate(problem, MaxAcc(restarts=2), rng(), recorder)
+    assert 2 <= estimate.k <= 13
+    assert any("only one class" in note for note in recorder.notes)
+
+
+def test_max_acc_without_labels_names_the_other_estimators(recorder):
+    problem = CountProblem(np.eye(5, dtype=np.float32), np.full(5, -1), 2)
+    with pytest.raises(DataError, match="there are none") as caught:
+        max_acc.estimate(problem, MaxAcc(), rng(), recorder)
+    assert "silhouette" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        (MaxAcc(low=3), RecipeError, "`estimate_k.low` is 3, too few for 4 known classes"),
+        (MaxAcc(high=3), RecipeError, "`estimate_k.high` is 3, too few for 4 known classes"),
+        (MaxAcc(low=9, high=6), RecipeError, "`estimate_k.low` is 9, above `estimate_k.high`, 6"),
+        (MaxAcc(low=500), DataError, "500 clusters, the least number to try"),
+        (Silhouette(low=9, high=6), RecipeError, "`estimate_k.low` is 9, above"),
+        (Silhouette(low=500, high=600), DataError, "500 clusters, the least number to try"),
+        (Fixed(k=3), RecipeError, "`estimate_k.k` is 3, too few for 4 known classes"),
+    ],
+)
+def test_bounds_that_make_no_sense_are_refused(recorder, config, error, message):
+    module = {"max_acc": max_acc, "silhouette": silhouette, "fixed": fixed}[config.kind]
+    with pytest.raises(error, match=message):
+        module.estimate(blobs(), config, rng(), recorder)
+
+
+def test_fixed_may_be_the_number_of_known_classes_only_where_the_pool_holds_them(recorder):
+    assert fixed.estimate(blobs(), Fixed(k=4), rng(), recorder).k == 4
+    with pytest.raises(RecipeError, match="at least one novel class"):
+        fixed.estimate(blobs(novel_only=True), Fixed(k=4), rng(), recorder)
+
+
+def test_the_range_is_cut_to_the_number_of_rows(recorder):
+    problem = blobs(k=5, each=3)
+    assert max_acc.estimate(problem, MaxAcc(restarts=1), rng(), recorder).statistics["range"] == [4, 15]
+    options = {"default": (4, 22), "most": 10, "n_known": 4, "novel_only": False}
+    assert candidate_range(None, 50, **options) == (4, 10)
+    assert candidate_range(30, None, **(options | {"most": 100})) == (30, 30)
+
+
+def test_stratified_rows_keep_every_label_in_its_share():
+    labels = np.repeat([-1, 0, 1, 2], [600, 300, 99, 1])
+    rows = stratified_rows(labels, 100, rng())
+    assert np.bincount(labels[rows] + 1).tolist() == [60, 30, 10, 1]
+    assert (np.diff(rows) > 0).all()
+    assert stratified_rows(labels, None, rng()).tolist() == list(range(1000))
