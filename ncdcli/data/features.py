@@ -28,9 +28,7 @@ class EmbeddingFile:
 
     def identity(self, *, content: bool, labels: bool = True) -> str:
         """Digest of the arrays by size or content, and of the label files by content."""
-        for path in self._paths.values():
-            if not path.is_file():
-                raise MissingError(f"`{path}` is not there", hint="check the path in the recipe's `data` section")
+        self.check_present()
         arrays = [(name, path) for name, path in self._paths.items() if name in ("train", "test")]
         digest = digest_files(arrays, content=content)
         if not labels:
@@ -38,9 +36,15 @@ class EmbeddingFile:
         names = [(name, path) for name, path in self._paths.items() if name not in ("train", "test")]
         return f"{digest} {digest_files(names, content=True)}"
 
+    def check_present(self) -> None:
+        """MissingError where a file is absent."""
+        for path in self._paths.values():
+            if not path.is_file():
+                raise MissingError(f"`{path}` is not there", hint="check the path in the recipe's `data` section")
+
     def download(self) -> None:
         """MissingError where a file is absent: the user's own data come from nowhere else."""
-        self.identity(content=False)
+        self.check_present()
 
     def listing(self) -> Listing:
         """All rows, test rows last. The arrays are scanned once for NaN and infinity."""

@@ -54,9 +54,18 @@ class ImageFolder:
         lists = [(name, path) for name, path in self._paths.items() if name in LISTS]
         return f"{digest} {digest_files(lists, content=True)}"
 
+    def check_present(self) -> None:
+        """MissingError where a folder or list is absent."""
+        for name, path in self._paths.items():
+            exists = path.is_dir() if name in FOLDERS else path.is_file()
+            if not exists:
+                what = "folder" if name in FOLDERS else "file"
+                hint = f"check `{name}` in the recipe's `data` section, or set `data.root`"
+                raise MissingError(f"the {what} `{path}` is not there", hint=hint)
+
     def download(self) -> None:
         """MissingError where a folder is absent: these data come from nowhere else."""
-        self._check_present()
+        self.check_present()
 
     def listing(self) -> Listing:
         """All images of the folders, by part and path, or in the order of the list."""
@@ -81,7 +90,7 @@ class ImageFolder:
 
     @cached_property
     def _images(self) -> list[_Found]:
-        self._check_present()
+        self.check_present()
         if "image_list" in self._paths:
             found = list(self._listed())
         else:
@@ -132,14 +141,6 @@ class ImageFolder:
         if self._wanted is not None:
             return self._wanted
         return tuple(sorted({image.name for image in images if image.name is not None}))
-
-    def _check_present(self) -> None:
-        for name, path in self._paths.items():
-            exists = path.is_dir() if name in FOLDERS else path.is_file()
-            if not exists:
-                what = "folder" if name in FOLDERS else "file"
-                hint = f"check `{name}` in the recipe's `data` section, or set `data.root`"
-                raise MissingError(f"the {what} `{path}` is not there", hint=hint)
 
     def _check_found(self, images: Sequence[_Found]) -> None:
         """DataError for folders without images, empty class folders, and classes of the list that are not there."""

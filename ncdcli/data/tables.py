@@ -54,21 +54,25 @@ class TableFile:
 
     def identity(self, *, content: bool, labels: bool = True) -> str:
         """Digest of the files' content, or, without labels, of the cells of the feature columns."""
+        self.check_present()
         files = [("train", self._train), ("test", self._test)]
         present = [(name, path) for name, path in files if path is not None]
-        for _, path in present:
-            if not path.is_file():
-                hint = "check the path in the recipe's `data` section, or set `data.root`"
-                raise MissingError(f"the table `{path}` is not there", hint=hint)
         if labels:
             return digest_files(present, content=True)
         frame, listing = self._read()
         columns = (f"{name}\t{_digest_column(frame[name])}" for name in frame.columns)
         return digest_lines([*columns, *listing.parts.tolist()])
 
+    def check_present(self) -> None:
+        """MissingError where a file is absent."""
+        for path in (self._train, self._test):
+            if path is not None and not path.is_file():
+                hint = "check the path in the recipe's `data` section, or set `data.root`"
+                raise MissingError(f"the table `{path}` is not there", hint=hint)
+
     def download(self) -> None:
-        """MissingError: a table of the user's own, or one that cannot be fetched."""
-        self.identity(content=False)
+        """MissingError where a file is absent: tables come from nowhere else."""
+        self.check_present()
 
     def listing(self) -> Listing:
         """Rows of `train` that are not a test part, then of the test part. DataError with every fault found."""

@@ -12,6 +12,7 @@ import numpy as np
 from ncdcli.data.digests import digest_files
 from ncdcli.data.images import load_images, new_image_files, read_gray, read_rgb, read_same_size
 from ncdcli.data.kinds import Torchvision
+from ncdcli.data.resolve import DOWNLOAD_HINT
 from ncdcli.data.sources import ImageInputs, Inputs, Listing
 from ncdcli.data.torchvision_layout import LAYOUTS, Content
 from ncdcli.errors import DataError, MissingError
@@ -37,14 +38,23 @@ class TorchvisionSet:
 
     def identity(self, *, content: bool, labels: bool = True) -> str:
         """Digest of the files, archives left out; without labels, of the images where labels lie apart."""
-        self._check_present()
+        self.check_present()
         files = [(name, path) for name, path in self._files() if labels or "-labels-" not in path.name]
         return digest_files(files, content=content)
+
+    def check_present(self) -> None:
+        """MissingError naming the files and folders that are not below the root."""
+        absent = [name for name in self._layout.files if not (self._root / name).exists()]
+        if absent:
+            names = ", ".join(f"`{name}`" for name in absent[:4])
+            hint = BY_HAND.get(self._name, DOWNLOAD_HINT)
+            message = f"{self._name} is not in the data root `{self._root}`: {names} missing"
+            raise MissingError(message, hint=hint.format(root=self._root))
 
     def download(self) -> None:
         """Let torchvision download and unpack the data; MissingError where it cannot."""
         if self._name in BY_HAND:
-            self._check_present()
+            self.check_present()
             return
         from ncdcli.compat import import_torchvision
 
@@ -93,14 +103,6 @@ class TorchvisionSet:
         inputs = load_images([file for _, file in files], channels=self._layout.channels, in_memory=False)
         return tuple(key for key, _ in files), inputs
 
-    def _check_present(self) -> None:
-        absent = [name for name in self._layout.files if not (self._root / name).exists()]
-        if absent:
-            names = ", ".join(f"`{name}`" for name in absent[:4])
-            hint = BY_HAND.get(self._name, "add `--download` to the command: `ncd run RECIPE --download`")
-            message = f"{self._name} is not in the data root `{self._root}`: {names} missing"
-            raise MissingError(message, hint=hint.format(root=self._root))
-
     def _files(self) -> list[tuple[str, Path]]:
         """(name, path) of all files that make up the data set, sorted."""
         found: list[Path] = []
@@ -124,7 +126,7 @@ class TorchvisionSet:
     def _part(self, part: str) -> list[Content]:
         """What torchvision holds of a part; everything is loaded at the first call."""
         if not self._loaded:
-            self._check_present()
+            self.check_present()
             self._load()
         return self._loaded[part]
 
