@@ -141,7 +141,10 @@ def check(
 
 @app.command("schema")
 def schema() -> None:
-    """Print the JSON schema of recipes, for editors that complete and check YAML."""
+    """Print the JSON schema of recipes, for editors that complete and check YAML.
+
+    Write it to a file, and name that in the first line of a recipe: `# yaml-language-server: $schema=FILE`.
+    """
     from ncdcli.recipe.resolve import recipe_schema
 
     print_json(recipe_schema())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -140,12 +142,8 @@ def warmup_ends(pretrain: PretrainConfig) -> Faults:
 
 def backbone_fits_source(data: DataConfig, backbone: BackboneConfig) -> Faults:
     """The modality of the samples is one that the backbone can read."""
-    card = card_of(data)
-    if card is None and data.source is None:
-        return
-    kind = card.source.kind if card is not None else data.source.kind if data.source is not None else ""
-    modality = {"table": "tables", "embeddings": "embeddings"}.get(kind, "images")
-    if modality not in READABLE[backbone.kind]:
+    modality = modality_of(data)
+    if modality is not None and modality not in READABLE[backbone.kind]:
         fitting = [kind for kind, modalities in READABLE.items() if modality in modalities]
         message = f"backbone `{backbone.kind}` reads {' and '.join(READABLE[backbone.kind])}, the data are {modality}"
         yield ("backbone", "kind"), message, f"use one of {', '.join(fitting)}"
@@ -193,12 +191,41 @@ def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
         yield ("pretrain", "augment"), message, hint
 
 
+def augment_fits(data: DataConfig, pretrain: PretrainConfig) -> Faults:
+    """Pictures are shifted and flipped, columns of a table are not; features are masked, pixels are not."""
+    modality = modality_of(data)
+    if modality is None or pretrain.objective.kind == "none":
+        return
+    for name, info in Augment.model_fields.items():
+        for_images = name != "mask"
+        if name == "noise" or getattr(pretrain.augment, name) == info.default or for_images == (modality == "images"):
+            continue
+        hint = "`noise` does for all inputs" + ("" if modality == "images" else ", `mask` for these")
+        yield ("pretrain", "augment", name), f"`{name}` is not for {modality}", hint
+
+
+def modality_of(data: DataConfig) -> str | None:
+    """What the samples are, None where the card is not here to tell."""
+    card = card_of(data)
+    source = card.source if card is not None else data.source
+    if source is None:
+        return None
+    return {"table": "tables", "embeddings": "embeddings"}.get(source.kind, "images")
+
+
 def card_of(data: DataConfig) -> Card | None:
-    """The shipped card that the recipe names, None where it names none or a file."""
+    """The card that the recipe names, None where there is none. RecipeError where the card itself is not valid."""
+    if data.card is None:
+        return None
+    path = shipped_cards().get(data.card) or Path(data.card)
+    return _read_card(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache(maxsize=8)
+def _read_card(path: Path, _changed: int) -> Card:
     from ncdcli.recipe.source import load_tree, validate  # not at the top: validating applies these rules
 
-    path = shipped_cards().get(data.card) if data.card is not None else None
-    return validate(load_tree(path), Card) if path is not None else None
+    return validate(load_tree(path), Card)
 
 
 def _n_known(data: DataConfig) -> int | None:
@@ -216,7 +243,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
     Recipe: (
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
-        something_to_train, views_differ,
+        something_to_train, views_differ, augment_fits,
     ),
     Card: CARD_RULES,
 }  # fmt: skip
