@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,9 @@ housekeeping.add_housekeeping_commands(app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `ncd` with `arguments` (the process's own by default) and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal or pipe that cannot show "±" gets "?", not a traceback
+            stream.reconfigure(errors="replace")
     sys.exit(_flushed(_run(words)))
 
 

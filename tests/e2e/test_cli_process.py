@@ -1,0 +1,63 @@
+"""What only a process of its own shows: signals, closed pipes, terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NCD = [sys.executable, "-m", "ncdcli"]
+SLOW_RECIPE = """\
+version: 1
+name: slow
+data: {card: digits, subset: 300}
+backbone: {kind: small_cnn, widths: [4], dim: 8}
+pretrain: {objective: {kind: cross_entropy}, epochs: 100000}
+"""
+
+
+def wait_for(path: Path, *, seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not list(path.parent.glob(path.name)):
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_the_state_and_the_last_line_goes_on(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(SLOW_RECIPE)
+    command = [*NCD, "pretrain", "slow.yaml", "--json"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(tmp_path / "runs/slow/.work/pretrain-*")
+    time.sleep(1.0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "ncd pretrain slow.yaml --json" in err.splitlines()[-1]
+    assert json.loads(out)["error"]["exit_code"] == code
+    status = subprocess.run([*NCD, "status", "slow", "--json"], cwd=tmp_path, capture_output=True, check=True)
+    states = {stage["stage"]: stage["state"] for stage in json.loads(status.stdout)["stages"]}
+    assert (states["split"], states["pretrain"], states["embed"]) == ("done", "interrupted", "missing")
+
+
+def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m ncdcli recipes show digits-gcd | true", shell=True, cwd=tmp_path, capture_output=True
+    )
+    assert done.stderr == b""
+
+
+def test_output_in_another_encoding_does_not_fail(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([*NCD, "--help"], cwd=tmp_path, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
