@@ -80,8 +80,12 @@ class ImageFolder:
 
     def inputs(self, keys: Sequence[str]) -> Inputs:
         """The named images: an array where all are tiny and of one size, else files."""
+        return load_images(self.files(keys))
+
+    def files(self, keys: Sequence[str]) -> list[Path]:
+        """The files of the named images."""
         paths = {image.key: image.path for image in self._images}
-        return load_images([paths[key] for key in keys])
+        return [paths[key] for key in keys]
 
     def new_inputs(self, path: Path) -> tuple[tuple[str, ...], Inputs]:
         """New images: one file, or all below a folder."""

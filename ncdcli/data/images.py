@@ -61,7 +61,7 @@ def read_rgb(path: str | Path) -> Image.Image:
         with Image.open(path) as opened:
             return _to_rgb(ImageOps.exif_transpose(opened))
     except UNREADABLE as error:
-        raise _unreadable([(str(path), str(error))]) from error
+        raise _unreadable([(str(path), _reason(error))]) from error
 
 
 def read_gray(path: str | Path) -> Image.Image:
@@ -136,7 +136,7 @@ def image_size(file: Path) -> tuple[int, int]:
             turned = image.getexif().get(EXIF_ORIENTATION, 1) in SIDEWAYS
             return (image.height, image.width) if turned else image.size
     except UNREADABLE as error:
-        raise _unreadable([(str(file), str(error))]) from error
+        raise _unreadable([(str(file), _reason(error))]) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -153,6 +153,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _eight_bits(pixels: NDArray[np.int64]) -> NDArray[np.uint8]:
     """16-bit gray as 8-bit: 65535 becomes 255."""
     return np.clip((pixels + 128) // 257, 0, 255).astype(np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one line that does not name it again."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a format that can be decoded"
+    return " ".join(str(error).split())
 
 
 def _unreadable(faults: Sequence[tuple[str, str]], *, hint: str = "") -> DataError:

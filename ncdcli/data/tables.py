@@ -107,6 +107,14 @@ class TableFile:
             keys = _ids(frame[columns.id])
         return tuple(keys), self._table_inputs(features, columns)
 
+    def unusable_columns(self) -> list[str]:
+        """Text columns that differ in nearly every row, such as names and dates: to be dropped."""
+        layout = self._layout(self._train)
+        columns = self._columns(layout)
+        frame = read_cells(self._train, layout, missing=self._config.missing, text=columns.text)
+        named = columns.categorical or ()
+        return [name for name in columns.features if name not in named and _is_identifier(frame[name])]
+
     def _layout(self, path: Path) -> Layout:
         config = self._config
         named = [name for name in (config.label, config.truth, config.id) if isinstance(name, str)]
@@ -264,11 +272,24 @@ def _column_fault(name: str, column: pd.Series, *, texts_allowed: bool) -> Probl
         hint = "correct them, list them in `missing`, or name the column in `categorical`"
         first = f"first in row {slips.index[0]}: `{slips.iloc[0]}`" if len(slips) else ""
         return Problem(f"column `{name}`: {len(slips)} of {len(present)} cells are not numbers, {first}", hint=hint)
-    different = present.nunique()
-    if different > MANY_TEXTS and different > MOSTLY_DIFFERENT * len(present):
+    if _is_identifier(column):
+        different = present.nunique()
         hint = "list it in `drop`, use it as `id`, or name it in `categorical` to encode it all the same"
         return Problem(f"column `{name}`: {different} different texts in {len(present)} rows", hint=hint)
     return None
+
+
+def _is_identifier(column: pd.Series) -> bool:
+    """Whether a column holds texts of which too many are different to be categories."""
+    import pandas as pd
+
+    if _is_numeric(column):
+        return False
+    present = column.dropna().astype(str)
+    different = present.nunique()
+    slips = pd.to_numeric(present, errors="coerce").isna().sum()
+    many = different > MANY_TEXTS and different > MOSTLY_DIFFERENT * len(present)
+    return bool(many and slips >= TYPO_SHARE * len(present))
 
 
 def _digest_column(column: pd.Series) -> str:

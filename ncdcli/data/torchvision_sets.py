@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,13 @@ class TorchvisionSet:
 
         dataset = getattr(import_torchvision().datasets, self._name)
         try:
-            for arguments in self._layout.parts.values():
-                for one in arguments:
+            with redirect_stdout(sys.stderr):  # torchvision reports there, where only results belong
+                for one in (one for arguments in self._layout.parts.values() for one in arguments):
                     dataset(root=str(self._root), download=True, **one)
         except (OSError, RuntimeError) as error:
             hint = f"check the network, or put the files into `{self._root}` by hand: {', '.join(self._layout.files)}"
-            raise MissingError(f"{self._name} cannot be downloaded: {error}", hint=hint) from error
+            reason = " ".join(str(error).split())
+            raise MissingError(f"{self._name} cannot be downloaded: {reason}", hint=hint) from error
 
     def listing(self) -> Listing:
         """All samples of the train part, then of the test part. No image is decoded."""

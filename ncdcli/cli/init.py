@@ -1,0 +1,159 @@
+"""`ncd init`: look at a user's own data, say what was found, and write a recipe for them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ncdcli.cli import options
+from ncdcli.cli.output import print_text
+from ncdcli.cli.session import Session, session_of
+from ncdcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from ncdcli.data.survey import Survey
+
+app = typer.Typer(
+    name="init",
+    help="Write a recipe for your own images, table or embeddings.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SHOWN_PROBLEMS = 5
+OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="Recipe file to write.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the experiment; default: that of the data.")]
+OverwriteOption = Annotated[bool, typer.Option("--force", help="Overwrite the recipe file.")]
+TruthOption = Annotated[
+    Path | None, typer.Option("--truth", metavar="PATH", help="CSV (key, class) of unlabelled samples: scoring only.")
+]
+
+
+@app.command("images")
+def images(
+    context: typer.Context,
+    labelled: Annotated[Path, typer.Option("--labelled", metavar="DIR", help="A sub-folder for each known class.")],
+    unlabelled: Annotated[Path, typer.Option("--unlabelled", metavar="DIR", help="The pool: any layout.")],
+    truth: TruthOption = None,
+    test: Annotated[
+        Path | None, typer.Option("--test", metavar="DIR", help="A sub-folder for each class; never trained on.")
+    ] = None,
+    output: OutputOption = Path("recipe.yaml"),
+    name: NameOption = None,
+    force: OverwriteOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Two folders of images: labelled ones in a folder for each known class, and a pool without labels."""
+    from ncdcli.data.kinds import ImageFolder
+    from ncdcli.data.survey import survey_images
+
+    session = session_of(context, json=json)
+    paths = {"labelled": labelled, "unlabelled": unlabelled, "test": test, "truth": truth}
+    _check_output(output, force)
+    session.note("looking at the images …")
+    survey = survey_images(ImageFolder(**_as_text(paths)))
+    _write(session, survey, {"kind": "image_folder", **paths}, output=output, name=name or unlabelled.absolute().name)
+
+
+@app.command("table")
+def table(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV, TSV or space-separated file.")],
+    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column of labels, by name or number.")],
+    truth: Annotated[
+        str | None, typer.Option("--truth", metavar="COLUMN", help="Column of true classes: scoring only.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the rows.")] = None,
+    test: Annotated[
+        Path | None, typer.Option("--test", metavar="FILE", help="A table that is never trained on.")
+    ] = None,
+    output: OutputOption = Path("recipe.yaml"),
+    name: NameOption = None,
+    force: OverwriteOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """A table with a column of labels, empty where the class is not known."""
+    from ncdcli.data.kinds import Table
+    from ncdcli.data.survey import survey_table
+
+    session = session_of(context, json=json)
+    columns: dict[str, Any] = {"label": _column(label), "truth": _column(truth), "id": _column(key)}
+    _check_output(output, force)
+    survey = survey_table(Table(**_as_text({"train": data, "test": test}), **columns))
+    source = {"kind": "table", "train": data, "test": test, **columns}
+    _write(session, survey, source, output=output, name=name or data.stem)
+
+
+@app.command("embeddings")
+def embeddings(
+    context: typer.Context,
+    embeddings: Annotated[Path, typer.Option("--embeddings", metavar="FILE", help="An .npy array, a row a sample.")],
+    labels: Annotated[Path, typer.Option("--labels", metavar="FILE", help="CSV or .npy; empty where not known.")],
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="FILE", help="The same form, for the pool: scoring only.")
+    ] = None,
+    output: OutputOption = Path("recipe.yaml"),
+    name: NameOption = None,
+    force: OverwriteOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Ready-made embeddings, and labels for some of them."""
+    from ncdcli.data.kinds import Embeddings
+    from ncdcli.data.survey import survey_embeddings
+
+    session = session_of(context, json=json)
+    paths = {"train": embeddings, "labels": labels, "truth": truth}
+    _check_output(output, force)
+    survey = survey_embeddings(Embeddings(**_as_text(paths)))
+    _write(session, survey, {"kind": "embeddings", **paths}, output=output, name=name or embeddings.stem)
+
+
+def _as_text(paths: dict[str, Path | None]) -> dict[str, Any]:
+    return {field: str(path.absolute()) for field, path in paths.items() if path is not None}
+
+
+def _column(column: str | None) -> str | int | None:
+    """A column by number where the text is one, else by name."""
+    return int(column) if column is not None and re.fullmatch(r"-?\d+", column) else column
+
+
+def _check_output(output: Path, force: bool) -> None:
+    if output.exists() and not force:
+        hint = "choose another name with `--output`, or overwrite it with `--force`"
+        raise UsageError(f"`{output}` is already there", hint=hint)
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"the folder `{output.absolute().parent}` is not there", hint=f"mkdir -p {output.parent}")
+
+
+def _write(session: Session, survey: Survey, source: dict[str, Any], *, output: Path, name: str) -> None:
+    """Tell what was found, write the recipe, and answer with its path."""
+    from ncdcli.data.draft import draft_recipe
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "discovery"
+    text = draft_recipe(survey, source, name=name, folder=output.absolute().parent)
+    for line in _findings(survey):
+        session.note(line)
+    output.write_text(text, "utf-8")
+    session.note(f"next: ncd run {output}")
+    if session.json:
+        found = {"recipe": str(output), "samples": survey.samples, "known": survey.known, "found": list(survey.found)}
+        session.answer({**found, "unreadable": [problem.place for problem in survey.problems]})
+    else:
+        print_text(str(output))
+
+
+def _findings(survey: Survey) -> list[str]:
+    parts = ", ".join(f"{count:,} {part}" for part, count in survey.samples.items())
+    lines = [f"samples: {parts}"]
+    (least, fewest), *_, (most, greatest) = sorted(survey.known.items(), key=lambda item: item[1])
+    kind = "classes" if survey.benchmark else "known classes"
+    lines.append(f"{kind}: {len(survey.known)}, from {fewest:,} samples (`{least}`) to {greatest:,} (`{most}`)")
+    lines += survey.found
+    if survey.problems:
+        count = "1 file" if len(survey.problems) == 1 else f"{len(survey.problems)} files"
+        lines.append(f"unreadable: {count}, left out in the recipe")
+        lines += [f"  {problem}" for problem in survey.problems[:SHOWN_PROBLEMS]]
+    return lines
