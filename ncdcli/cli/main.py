@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -13,47 +12,23 @@ import typer
 from typer.core import TyperGroup
 
 from ncdcli import __version__
-from ncdcli.cli import housekeeping, predicting, runs, stages
+from ncdcli.cli import data, housekeeping, init, predicting, recipes, runs, stages
 from ncdcli.cli.session import Session
 from ncdcli.errors import Interrupted
 
 SIGPIPE_EXIT = 141  # what a program killed by a closed pipe ends with
 
-# Commands of other modules, imported when they are used: name -> (module:attribute, line in `ncd --help`).
-LAZY: Mapping[str, tuple[str, str]] = {
-    "init": ("ncdcli.cli.init:app", "Write a recipe for your own images, table or embeddings."),
-    "recipes": ("ncdcli.cli.recipes:app", "List, show, copy and check recipes."),
-    "data": ("ncdcli.cli.data:app", "List data sets and check that they are here."),
-}
+GROUPS = {"init": init.app, "recipes": recipes.app, "data": data.app}
 
 
 class Commands(TyperGroup):
-    """Sub-commands, some of which are imported only when they are called."""
+    """The commands in the order of a user's day, and what older Typers do differently at their end."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        names = super().list_commands(ctx)
+        """Stage commands, then the groups, which Typer would put last, then the others."""
+        names = [name for name in super().list_commands(ctx) if name not in GROUPS]
         first = len(stages.COMMANDS)
-        return [*names[:first], *LAZY, *names[first:]]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command; for a lazy one, what `--help` needs of it."""
-        if cmd_name not in LAZY:
-            return super().get_command(ctx, cmd_name)
-        placeholder = typer.Typer(help=LAZY[cmd_name][1], rich_markup_mode="rich")
-        placeholder.callback()(lambda: None)
-        command: Any = typer.main.get_command(placeholder)
-        command.name, command.rich_help_panel = cmd_name, "Recipes and data"
-        return command
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is called, a lazy one imported now."""
-        if args and args[0] in LAZY:
-            module, attribute = LAZY[args[0]][0].split(":")
-            app = getattr(import_module(module), attribute)
-            command: Any = typer.main.get_command(app)
-            command.name = args[0]
-            return args[0], command, args[1:]
-        return super().resolve_command(ctx, args)
+        return [*names[:first], *GROUPS, *names[first:]]
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command. Older Typers have ideas of their own on Ctrl-C, and all of them on a closed pipe."""
@@ -92,6 +67,8 @@ def _root(
 
 
 stages.add_stage_commands(app)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name, rich_help_panel="Recipes and data")
 runs.add_run_commands(app)
 predicting.add_predict_command(app)
 housekeeping.add_housekeeping_commands(app)
