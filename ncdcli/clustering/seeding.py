@@ -64,7 +64,7 @@ def nearest_squared(rows: Rows, centres: NDArray[np.float32]) -> NDArray[np.floa
 def _approach(nearest: NDArray[np.float32], rows: Rows, norms: NDArray[np.float32], newest: NDArray[np.int64]) -> None:
     """Lower `nearest` (restarts, n) to the squared distance to each restart's newest centre."""
     centres, centre_norms = rows[newest], norms[newest, None]
-    for part in blocks(len(rows), 8192):
+    for part in blocks(len(rows), 65536):
         size = norms[part] + centre_norms
         distance = size - 2 * (centres @ rows[part].T)
         distance[distance < _NOISE * size] = 0
