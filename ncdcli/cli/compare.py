@@ -62,6 +62,11 @@ class Group:
     def seeds(self) -> tuple[int, ...]:
         return tuple(entry.seed for entry in self.entries)
 
+    @property
+    def selection(self) -> str:
+        """The rule by which epochs were chosen: `last`, `known-val`, …; several where its runs differ."""
+        return ", ".join(sorted({entry.selection for entry in self.entries if entry.selection}))
+
     def spread(self, path: str) -> Spread | None:
         """The score over those runs that have it, None if none does."""
         values = [entry.scores[path] for entry in self.entries if not math.isnan(entry.scores.get(path, math.nan))]
@@ -95,7 +100,7 @@ class Comparison:
             "seeds": list(group.seeds),
             "fields": {path: group.entries[0].fields.get(path) for path in self.differing},
             "headline": group.entries[0].headline or None,
-            "selection": sorted({entry.selection for entry in group.entries if entry.selection}),
+            "selection": group.selection or None,
             "scores": {path: spread.as_json() for path, spread in spreads.items() if spread is not None},
         }
 
@@ -143,14 +148,19 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people: differing fields, then scores in percent as mean ± sd."""
+    """Columns and rows for people: differing fields, then scores in percent as mean ± sd.
+
+    The selection rule is a column as soon as one is not `last`, so that no number goes without its stamp.
+    """
     paths = comparison.score_paths()
-    columns = ["recipe", "seeds", *comparison.differing, *paths]
+    stamped = any(group.selection not in ("", "last") for group in comparison.groups)
+    columns = ["recipe", "seeds", *comparison.differing, *(["selection"] if stamped else []), *paths]
     rows = []
     for group in comparison.groups:
         fields = [_shown(group.entries[0].fields, path) for path in comparison.differing]
         scores = [_spread_text(group.spread(path), percent=not path.startswith("k.")) for path in paths]
-        rows.append([group.name, _seeds_text(group.seeds), *fields, *scores])
+        selection = [group.selection or ABSENT] if stamped else []
+        rows.append([group.name, _seeds_text(group.seeds), *fields, *selection, *scores])
     return columns, rows
 
 

@@ -67,8 +67,8 @@ def _root(
 
 
 stages.add_stage_commands(app)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name, rich_help_panel="Recipes and data")
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name, rich_help_panel="Recipes and data")
 runs.add_run_commands(app)
 predicting.add_predict_command(app)
 housekeeping.add_housekeeping_commands(app)

@@ -47,7 +47,7 @@ OptionalRunArgument = Annotated[
     typer.Argument(metavar="[RUN]", help="A run folder, or its name; all runs if left out.", show_default=False),
 ]
 RunFolderOption = Annotated[
-    Path | None, typer.Option("--run", metavar="PATH", help="Run folder to write; default `runs/NAME`.")
+    Path | None, typer.Option("--run", "--run-folder", metavar="PATH", help="Run folder to write; default `runs/NAME`.")
 ]
 SetOption = Annotated[
     list[str] | None,

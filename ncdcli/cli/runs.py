@@ -140,9 +140,10 @@ def recipe_summary(recipe: Any) -> list[tuple[str, str]]:
 
 
 def _data_text(data: Any) -> str:
-    known = "" if data.known_classes is None else f", known classes {data.known_classes}"
+    """Name, setting and the fields that were chosen: `digits, gcd setting, known_classes=5`."""
     name = data.card if data.card is not None else data.source.kind
-    return f"{name}, {data.setting} setting{known}, {data.labelled_fraction:g} of known labels"
+    chosen = data.model_dump(mode="json", exclude_defaults=True, exclude={"card", "source", "root", "setting"})
+    return ", ".join([name, f"{data.setting} setting", *(f"{field}={value}" for field, value in chosen.items())])
 
 
 def _section_text(section: Any) -> str:

@@ -10,10 +10,10 @@ import pytest
 from ncdcli.cli.compare import Entry, compare, flat_rows, flatten, read_entry, table
 
 
-def entry(run: str, *, seed: int = 0, novel: float | None = 0.5, **fields: Any) -> Entry:
+def entry(run: str, *, seed: int = 0, novel: float | None = 0.5, selection: str = "last", **fields: Any) -> Entry:
     scores = {} if novel is None else {"gcd_v2.unlabelled.novel": novel, "k.estimated": 10.0}
     headline = "" if novel is None else "gcd_v2.unlabelled"
-    return Entry(run, "digits", seed, {"pretrain.epochs": 30, **fields}, scores, headline, "last")
+    return Entry(run, "digits", seed, {"pretrain.epochs": 30, **fields}, scores, headline, selection)
 
 
 def test_runs_that_differ_in_seed_only_are_one_row() -> None:
@@ -35,6 +35,12 @@ def test_only_fields_that_differ_are_columns() -> None:
     assert comparison.differing == ("cluster.kind",)
     _, rows = table(comparison)
     assert rows == [["digits", "0", "kmeans", "50.0", "10"], ["digits", "0", "semi_kmeans", "50.0", "10"]]
+
+
+def test_a_selection_rule_other_than_the_last_epoch_is_stamped() -> None:
+    columns, rows = table(compare([entry("a"), entry("b", selection="oracle", **{"pretrain.selection": "oracle"})]))
+    assert columns[3] == "selection"
+    assert [row[3] for row in rows] == ["last", "oracle"]
 
 
 def test_a_field_that_one_run_lacks_differs_from_null() -> None:
