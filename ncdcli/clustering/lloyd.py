@@ -111,7 +111,7 @@ def nearest_centre(rows: Rows, centres: NDArray[np.floating]) -> tuple[NDArray[n
 def group_sums(rows: Rows, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
     """(k, d) sum of the rows of each cluster, accumulated in float64."""
     sums = np.zeros((k, rows.shape[1]))
-    for part in blocks(len(rows), 4096):
+    for part in blocks(len(rows), max(256, 2**18 // max(rows.shape[1], 1))):  # 2 MB as float64: stays in the cache
         size = part.stop - part.start
         one_hot = csr_matrix((np.ones(size), labels[part], np.arange(size + 1)), shape=(size, k))
         sums += one_hot.T @ rows[part]
