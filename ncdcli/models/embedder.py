@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ncdcli.data.sources import Inputs
 from ncdcli.errors import DataError, MissingError, NcdError
 from ncdcli.models.backbone import Backbone, InputSpec, ModelCard
 from ncdcli.models.build import build_backbone
-from ncdcli.models.fast import faster
+from ncdcli.models.fast import fast_forward
 from ncdcli.models.inference import forward_batches
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.pipeline.context import Progress, Resources
@@ -36,7 +35,7 @@ class Embedder:
         self.card, self.device, self.precision, self.workers = card, device, precision, workers
         self.backbone = backbone.to(device).eval()
         self.dim = card.dim
-        self._forward: Callable[[Tensor], Tensor] | nn.Module | None = None
+        self._forward = fast_forward(self.backbone, device=device, precision=precision)
 
     def open(self, inputs: Inputs) -> Source:
         """The reader of samples, checked to be of the kind that the model was trained on."""
@@ -51,8 +50,6 @@ class Embedder:
         self, source: Source, rows: NDArray[np.int64], *, normalize: bool
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """(rows, their (b, dim) embeddings) in the order of `rows`; NcdError where one is not finite."""
-        if self._forward is None:
-            self._forward = faster(self.backbone, source, device=self.device, precision=self.precision)
         parts = forward_batches(
             self.backbone, source, rows, device=self.device, precision=self.precision, forward=self._forward
         )

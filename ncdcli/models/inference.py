@@ -13,7 +13,8 @@ from ncdcli.models.backbone import Backbone, ImagePreparation
 from ncdcli.training.augment import normalise
 from ncdcli.training.batches import Draw, Source
 
-BATCH_BYTES = 64 * 2**20  # prepared inputs of a batch, at most: keeps the memory of large images down
+PIXELS = {"cpu": 8 * 224 * 224, "cuda": 256 * 224 * 224}  # of a batch of images
+VECTORS = 4096  # rows of a batch, at most
 
 
 def forward_batches(
@@ -46,8 +47,13 @@ def forward_batches(
 
 
 def inference_batch(preparation: ImagePreparation | None, shape: tuple[int, ...], device: torch.device) -> int:
-    """How many samples to embed at once: more gains nothing and costs memory."""
-    if preparation is not None and preparation.size is not None:
-        shape = (preparation.channels, preparation.size, preparation.size)
-    most = max(1, BATCH_BYTES // (4 * int(np.prod(shape or (3, 224, 224)))))
-    return min(most, 64 if device.type == "cpu" else 256) if len(shape) == 3 else min(most, 4096)
+    """How many samples to embed at once.
+
+    On a CPU the feature maps of few images stay in its caches, and their memory is not asked of the system again for
+    each batch; a GPU wants many.
+    """
+    if preparation is None:
+        return VECTORS
+    side = preparation.size
+    pixels = side * side if side is not None else shape[-1] * shape[-2] if shape else 224 * 224
+    return max(1, min(VECTORS, PIXELS.get(device.type, PIXELS["cuda"]) // pixels))
