@@ -88,6 +88,23 @@ def fresh(ncd: Ncd) -> Ncd:
     return ncd
 
 
+def write_own_data() -> np.ndarray:
+    """`own.yaml`: 160 embeddings around 4 centres, which are returned; half of two classes' labels, no truth."""
+    generator = np.random.default_rng(0)
+    centres = 8 * np.eye(4, 6)
+    classes = np.repeat(np.arange(4), 40)
+    np.save("x.npy", (centres[classes] + generator.normal(size=(160, 6))).astype(np.float32))
+    labels = [f"class{label}" if label < 2 and row % 2 else "" for row, label in enumerate(classes)]
+    Path("y.csv").write_text("class\n" + "\n".join(labels) + "\n")
+    Path("own.yaml").write_text(
+        "version: 1\nname: own\n"
+        "data: {source: {kind: embeddings, train: x.npy, labels: y.csv}, validation_fraction: 0.2}\n"
+        "backbone: {kind: precomputed}\npretrain: {objective: {kind: none}}\n"
+        "embed: {normalize: false}\nestimate_k: {kind: fixed, k: 4}\n"
+    )
+    return centres
+
+
 def actions(result: Result) -> dict[str, str]:
     return {stage["stage"]: stage["action"] for stage in result.json["stages"]}
 
@@ -316,20 +333,29 @@ class TestClean:
         assert ncd("clean tiny").out == "nothing to remove\n"
 
 
+class TestWithoutTruth:
+    def test_what_can_be_known_is_given_and_what_cannot_is_named(self, ncd: Ncd) -> None:
+        write_own_data()
+        result = ncd("run own.yaml")
+        assert result.code == 0
+        lines = result.out.splitlines()
+        assert next(line for line in lines if line.startswith("known_accuracy.validation")).split()[1] == "100.0"
+        assert any(line.startswith("silhouette of the pool: ") for line in lines)
+        assert any(line.startswith("not available: unlabelled: ") for line in lines)
+        assert "number of classes: 4 estimated" in lines
+        assert ncd("run own --json").json["headline"] is None
+
+    def test_a_bound_on_what_nobody_knows_names_what_is_known(self, ncd: Ncd) -> None:
+        write_own_data()
+        result = ncd("run own.yaml --require 'gcd_v2.unlabelled.novel>=0.5'")
+        assert result.code == 2
+        assert "gcd_v2.validation.known" in result.last_line
+
+
 class TestPredict:
     def test_new_samples_go_to_the_nearest_centroid(self, ncd: Ncd, tmp_path: Path) -> None:
         """Against a plain restatement, on embeddings: every distance, then the least one."""
-        generator = np.random.default_rng(0)
-        centres = 8 * np.eye(4, 6)
-        classes = np.repeat(np.arange(4), 40)
-        np.save("x.npy", (centres[classes] + generator.normal(size=(160, 6))).astype(np.float32))
-        labels = [f"class{label}" if label < 2 and row % 2 else "" for row, label in enumerate(classes)]
-        Path("y.csv").write_text("class\n" + "\n".join(labels) + "\n")
-        Path("own.yaml").write_text(
-            "version: 1\nname: own\ndata: {source: {kind: embeddings, train: x.npy, labels: y.csv}}\n"
-            "backbone: {kind: precomputed}\npretrain: {objective: {kind: none}}\n"
-            "embed: {normalize: false}\nestimate_k: {kind: fixed, k: 4}\n"
-        )
+        centres, generator = write_own_data(), np.random.default_rng(1)
         assert ncd("run own.yaml --quiet").code == 0
         new = (centres[[0, 3, 2, 2]] + generator.normal(size=(4, 6))).astype(np.float32)
         np.save("new.npy", new)
