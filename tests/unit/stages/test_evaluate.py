@@ -120,3 +120,10 @@ def test_an_absent_split_makes_the_headline_null(make_run):
     metrics = make_run(test=False).go(split="test")
     assert metrics["headline"]["all"] is None
     assert {"what": "test", "why": "there are no test samples"} in metrics["not_available"]
+
+
+def test_the_rule_that_chose_the_epoch_is_stamped(make_run):
+    run = make_run()
+    (run.folder / "pretrain").mkdir()
+    (run.folder / "pretrain" / "model.json").write_text('{"dim": 5, "training": {"selection": "known-val"}}')
+    assert run.go()["selection"] == "known-val"
