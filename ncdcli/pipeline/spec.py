@@ -70,8 +70,8 @@ STAGES = (
     StageSpec(
         "evaluate", 1, "ncdcli.stages.evaluate", ("evaluate",),
         (
-            "split/samples.csv", "split/classes.json", "split/truth.csv?", "embed/embeddings.npy",
-            "estimate_k/k.json", "cluster/assignments.csv", "cluster/clustering.json",
+            "split/samples.csv", "split/classes.json", "split/truth.csv?", "pretrain/model.json",
+            "embed/embeddings.npy", "estimate_k/k.json", "cluster/assignments.csv", "cluster/clustering.json",
         ),
         ("metrics.json", "matching.json?", "per_class.csv?", "confusion.npy?"),
     ),
