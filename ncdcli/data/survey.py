@@ -127,7 +127,8 @@ def _checked(survey: Survey) -> Survey:
     """The survey itself; DataError where nothing can be discovered in what was found."""
     if len(survey.known) < 2:
         hint = "category discovery learns from the differences between known classes: label samples of two at least"
-        raise DataError(f"{len(survey.known)} known classes with labelled samples: too few", survey.problems, hint=hint)
+        count = "1 known class" if len(survey.known) == 1 else f"{len(survey.known)} known classes"
+        raise DataError(f"{count} with labelled samples: too few", survey.problems, hint=hint)
     if survey.benchmark and len(survey.known) < 3:
         hint = "leave the label empty where the class is not known, or bring a third class"
         raise DataError("every sample carries a label, of two classes: there is none to discover", hint=hint)

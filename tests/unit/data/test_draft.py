@@ -1,0 +1,150 @@
+"""`ncd init` writes recipes that check, say what was found, and fit the size of the data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ncdcli.cli.main import main
+from ncdcli.data.draft import draft_recipe
+from ncdcli.data.survey import Survey
+from ncdcli.recipe.resolve import load_recipe
+from ncdcli.recipe.schema import Recipe
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    printed = capsys.readouterr()
+    return int(end.value.code or 0), printed.out, printed.err
+
+
+def make_images(root: Path, side: int, *, labelled: int = 12, pool: int = 30) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"labelled/{name}/{n}.png" for name in ("cat", "a dog: brown") for n in range(labelled)]
+    for name in [*names, *(f"pool/{n}.png" for n in range(pool))]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (side, side, 3), np.uint8)).save(root / name)
+
+
+def recipe_of(path: Path) -> Recipe:
+    return load_recipe(str(path)).recipe
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_tiny_images_get_a_small_network_and_unreadable_ones_are_left_out(here, capsys):
+    make_images(here, 16)
+    (here / "pool" / "broken.jpg").write_bytes(b"nothing")
+    code, out, err = run(capsys, "init", "images", "--labelled", "labelled", "--unlabelled", "pool", "-o", "r.yaml")
+    assert (code, out) == (0, "r.yaml\n")
+    for line in ("24 labelled, 30 unlabelled", "known classes: 2, from 12 samples", "all images are 16 × 16 pixels",
+                 "unreadable: 1 file", "broken.jpg", "next: ncd run r.yaml"):  # fmt: skip
+        assert line in err
+    recipe = recipe_of(here / "r.yaml")
+    assert recipe.backbone.kind == "small_cnn"
+    assert recipe.data.source.leave_out == ("unlabelled/broken.jpg",)
+    assert recipe.data.validation_fraction == 0.2
+    assert (recipe.estimate_k.low, recipe.estimate_k.high) == (2, 10)
+
+
+@pytest.mark.parametrize(("installed", "kind"), [(True, "efficientnet_lite"), (False, "timm")])
+def test_larger_images_get_a_pretrained_backbone(here, capsys, monkeypatch, installed, kind):
+    make_images(here, 80, labelled=3, pool=5)
+    monkeypatch.setattr("ncdcli.data.draft.find_spec", lambda name: object() if installed else None)
+    assert run(capsys, "init", "images", "--labelled", "labelled", "--unlabelled", "pool")[0] == 0
+    recipe = recipe_of(here / "recipe.yaml")
+    assert (recipe.backbone.kind, recipe.pretrain.objective.kind) == (kind, "none")
+    assert recipe.data.validation_fraction == 0  # three samples a class are too few
+
+
+def test_the_recipe_moves_with_its_data(here, capsys):
+    make_images(here / "one", 8)
+    folders = ("--labelled", "one/labelled", "--unlabelled", "one/pool", "--output", "one/r.yaml")
+    assert run(capsys, "init", "images", *folders)[0] == 0
+    assert "labelled: labelled" in (here / "one/r.yaml").read_text()
+    shutil.move(here / "one", here / "two")
+    assert recipe_of(here / "two/r.yaml").data.source.unlabelled == str(here / "two/pool")
+
+
+def test_a_table_with_names_and_a_constant(here, capsys):
+    rows = [f"{n},{n * n % 7},5,row {n},{'ab'[n % 2] if n < 60 else ''}" for n in range(300)]
+    (here / "t.csv").write_text("\n".join(["x,y,k,who,label", *rows]))
+    code, out, err = run(capsys, "init", "table", "--data", "t.csv", "--label", "label", "--json")
+    assert code == 0
+    assert json.loads(out)["samples"] == {"labelled": 60, "unlabelled": 240}
+    assert "constant columns, which carry nothing: 1 (`k`)" in err
+    assert "columns to drop, with too many different texts: 1 (`who`)" in err
+    recipe = recipe_of(here / "recipe.yaml")
+    assert (recipe.name, recipe.backbone.kind) == ("t", "mlp")
+    assert recipe.data.source.drop == ("who",)
+
+
+def test_a_table_in_which_all_rows_are_labelled_becomes_a_benchmark(here, capsys):
+    (here / "t.csv").write_text("".join(f"{n},{n * n},{'abcde'[n % 5]}\n" for n in range(100)))
+    assert run(capsys, "init", "table", "--data", "t.csv", "--label", "-1")[0] == 0
+    recipe = recipe_of(here / "recipe.yaml")
+    assert recipe.data.known_classes == 3
+    assert recipe.estimate_k.low == 3
+
+
+def test_embeddings_are_used_as_they_are(here, capsys):
+    np.save(here / "x.npy", np.random.default_rng(0).normal(size=(40, 3)).astype("float32"))
+    (here / "y.csv").write_text("\n".join(["a", "b"] * 10 + [""] * 20) + "\n")
+    code, _, err = run(capsys, "init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
+    assert code == 0
+    assert "3 values a row, float32" in err
+    recipe = recipe_of(here / "recipe.yaml")
+    assert (recipe.backbone.kind, recipe.pretrain.objective.kind) == ("precomputed", "none")
+
+
+def test_a_recipe_that_is_there_is_not_overwritten(here, capsys):
+    np.save(here / "x.npy", np.ones((4, 2), "float32"))
+    (here / "y.csv").write_text("a\nb\n\n\n")
+    (here / "recipe.yaml").write_text("mine")
+    arguments = ("init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
+    code, _, err = run(capsys, *arguments)
+    assert (code, (here / "recipe.yaml").read_text()) == (2, "mine")
+    assert "--force" in err
+    assert run(capsys, *arguments, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [("a\na\n\n\n", "1 known class with labelled samples: too few"), ("a\nb\na\nb\n", "of two classes")],
+)
+def test_data_in_which_nothing_can_be_discovered_are_refused(here, capsys, labels, message):
+    np.save(here / "x.npy", np.ones((4, 2), "float32"))
+    (here / "y.csv").write_text(labels)
+    code, _, err = run(capsys, "init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
+    assert code == 3
+    assert message in err
+    assert not (here / "recipe.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("labelled", "pool", "batch", "epochs"), [(20, 10, 16, 100), (400, 800, 64, 100), (20_000, 9, 128, 16)]
+)
+def test_training_is_fitted_to_the_size_of_the_data(tmp_path, labelled, pool, batch, epochs):
+    survey = Survey("table", {"labelled": labelled, "unlabelled": pool}, {"a": labelled // 2, "b": labelled // 2}, ())
+    text = draft_recipe(survey, {"kind": "table", "train": tmp_path / "t.csv"}, name="n", folder=tmp_path)
+    assert f"batch_size: {batch}" in text
+    assert f"epochs: {epochs}" in text
+
+
+@pytest.mark.parametrize("name", ["a: b", "yes", "1", "ü", "x # y", "- a", "it's", '"q"', "a,b", "{c}"])
+def test_strange_names_survive_the_recipe(tmp_path, name):
+    survey = Survey("table", {"labelled": 4}, {"a": 2, "b": 2}, (), drop=(name,))
+    source = {"kind": "table", "train": tmp_path / f"{name}.csv", "label": name}
+    (tmp_path / "r.yaml").write_text(draft_recipe(survey, source, name="n", folder=tmp_path), "utf-8")
+    read = recipe_of(tmp_path / "r.yaml").data.source
+    assert (read.label, read.drop, Path(read.train).name) == (name, (name,), f"{name}.csv")

@@ -1,0 +1,205 @@
+"""Tables in all their layouts, and the faults that are told by row and column."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ncdcli.data.kinds import Table
+from ncdcli.data.table_text import detect_layout
+from ncdcli.data.tables import TableFile
+from ncdcli.errors import DataError, MissingError
+
+MISSING = ("", "?", "NA")
+
+
+def layout(tmp_path: Path, text: str | bytes, **options):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return detect_layout(path, **{"separator": "auto", "header": "auto", "missing": MISSING, **options})
+
+
+def table(tmp_path: Path, text: str, **fields) -> TableFile:
+    (tmp_path / "t.csv").write_text(text)
+    return TableFile(Table(train="t.csv", **fields), tmp_path)
+
+
+def text_of(raised) -> str:
+    return "\n".join([str(raised.value), raised.value.hint])
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "header"),
+    [
+        ("a,b\n1,2\n3,4\n", "comma", True),
+        ("1,2\n3,4\n", "comma", False),
+        ("1;2,5\n3;4,5\n", "semicolon", False),
+        ("a\tb\n1\t2\n", "tab", True),
+        ("1 2  3\n4  5 6\n", "space", False),
+        ("47, 100, 8\n0, 89, 2\n", "comma", False),
+        ("0,1,classes\n1.5,2.5,8\n1.0,2.0,3\n", "comma", True),  # names that are numbers, and one that is not
+        ("red,round\nblue,square\nred,square\n", "comma", False),
+        ("colour,form\nblue,square\nred,square\n", "comma", True),
+        ("?,1\n2,3\n", "comma", False),  # a missing value is no header
+        ('a,b\n"1,5",2\n"x\ny",4\n', "comma", True),  # separators and line ends inside quotes
+        ("@relation letter\n@data\n1,2,Z\n3,4,P\n", "comma", False),
+    ],
+)
+def test_layouts_are_recognised(tmp_path, text, separator, header):
+    found = layout(tmp_path, text)
+    assert (found.separator, found.header) == (separator, header)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
+    assert layout(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n").columns == ("a", "b")
+
+
+def test_a_column_that_the_recipe_names_proves_a_header(tmp_path):
+    assert layout(tmp_path, "red,form\nred,square\nred,square\n", named=["form"]).header
+    assert not layout(tmp_path, "red,form\nred,square\nred,square\n").header
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("a,b\n1,2\n1,2,3\n", "t.csv:3: 3 cells; the first row has 2", "separator read is `comma`"),
+        ("a,b,c\n1,2,3\n1,2\n4,5,6\n", "t.csv:3: 2 cells; the first row has 3", "separator"),
+        ("only\none\ncolumn\n", "has one column", "set `separator`"),
+        ("", "holds no row", "empty"),
+        ("a,a\n1,2\n", "columns of the same name: `a`", "header: false"),
+        (b"\xff\xfe1\x00,\x002\x00", "not text in UTF-8", "iconv"),
+    ],
+)
+def test_unreadable_tables_are_refused(tmp_path, text, message, hint):
+    with pytest.raises(DataError) as raised:
+        layout(tmp_path, text)
+    assert message in text_of(raised)
+    assert hint in text_of(raised)
+
+
+def test_a_short_row_beyond_the_sample_is_found_with_its_line(tmp_path):
+    rows = ["1,2,x"] * 600
+    rows[511] = "1,2"
+    with pytest.raises(DataError, match=r"t\.csv:512: 2 cells; the first row has 3"):
+        table(tmp_path, "\n".join(rows), label=-1).listing()
+
+
+def test_rows_without_a_label_are_the_pool(tmp_path):
+    source = table(tmp_path, "x,y,k,t\n1,2,a,a\n3,4,?,b\n5,6,,a\n7,8,b,b\n", label="k", truth="t")
+    listing = source.listing()
+    assert listing.parts.tolist() == ["labelled", "unlabelled", "unlabelled", "labelled"]
+    assert listing.classes == ("a", "b", "a", "b")
+    assert source.inputs(["train/3", "train/1"]).frame.to_numpy().tolist() == [[7, 8], [3, 4]]
+
+
+def test_classes_that_are_numbers_keep_their_text_and_sort_as_numbers(tmp_path):
+    listing = table(tmp_path, "".join(f"{n}.5,{n}\n" for n in (10, 9, 2, 1)), label=-1).listing()
+    assert listing.class_order == ("1", "2", "9", "10")
+    assert listing.classes == ("10", "9", "2", "1")
+
+
+def test_test_rows_and_a_test_file_and_a_fraction(tmp_path):
+    text = "".join(f"{n},{n * n},{'ab'[n % 2]}\n" for n in range(10))
+    listing = table(tmp_path, text, label=-1, test_rows=(2, 5)).listing()
+    assert listing.keys[-3:] == ("train/2", "train/3", "train/4")
+    assert listing.parts.tolist() == ["train"] * 7 + ["test"] * 3
+    (tmp_path / "v.csv").write_text("7,8,c\n")
+    listing = table(tmp_path, text, label=-1, test="v.csv").listing()
+    assert (listing.keys[-1], listing.classes[-1], listing.parts[-1]) == ("test/0", "c", "test")
+    source = table(tmp_path, text, label=-1, test_fraction=0.3)
+    assert source.listing().parts.tolist().count("test") == 3
+    assert source.listing().keys == table(tmp_path, text, label=-1, test_fraction=0.3).listing().keys
+
+
+def test_text_columns_are_categorical_and_the_rest_numbers(tmp_path):
+    source = table(tmp_path, "x,colour,k\n1,red,a\n?,blue,b\n3,,a\n", label="k")
+    inputs = source.inputs(source.listing().keys)
+    assert inputs.categorical == ("colour",)
+    assert np.isnan(inputs.frame["x"].to_numpy()).tolist() == [False, True, False]
+
+
+def test_ids_name_the_rows(tmp_path):
+    listing = table(tmp_path, "id,x,k\nq7,1,a\nq9,2,b\n", label="k", id="id").listing()
+    assert listing.keys == ("q7", "q9")
+    with pytest.raises(DataError, match="`q7` occurs 2 times"):
+        table(tmp_path, "id,x,k\nq7,1,a\nq7,2,b\n", label="k", id="id").listing()
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message", "hint"),
+    [
+        ("x,k\n1,a\ninf,b\n", {"label": "k"}, "column `x`: 1 infinite values, first in row 1", "`missing`"),
+        (
+            "x,k\n" + "1,a\n" * 20 + "oops,b\n", {"label": "k"},
+            "column `x`: 1 of 21 cells are not numbers, first in row 20: `oops`", "`categorical`",
+        ),
+        (
+            "x,name,k\n" + "".join(f"1,row {n},a\n" for n in range(300)), {"label": "k"},
+            "column `name`: 300 different texts in 300 rows", "`drop`",
+        ),
+        ("x,k\n1,a\n2,b\n", {"label": "klass"}, "the table has no column `klass`", "columns: `x`, `k`"),
+        ("x,k\n1,a\n2,b\n", {"label": 5}, "the table has no column `5`", "numbered from 0 to 1"),
+        ("x,k\n1,a\n2,b\n", {"label": "k", "drop": ("x",)}, "no feature column left", "`drop`"),
+        (
+            "x,k\n1,a\n2,b\n", {"label": "k", "test_rows": (0, 9)},
+            "rows 0 to 9 of a table with 2 rows", "numbered from 0",
+        ),
+        ("x,k\n", {"label": "k", "header": True}, "holds a header and no row", "add rows"),
+    ],
+)  # fmt: skip
+def test_unusable_columns_and_options_are_refused(tmp_path, text, fields, message, hint):
+    with pytest.raises(DataError) as raised:
+        table(tmp_path, text, **fields).listing()
+    assert message in text_of(raised)
+    assert hint in text_of(raised)
+
+
+def test_other_labels_change_the_identity_with_labels_and_not_the_one_without(tmp_path):
+    first = table(tmp_path, "x,k,t\n1,a,a\n2,,b\n3,,c\n4,d,d\n", label="k", truth="t")
+    digests = [first.identity(content=False, labels=labels) for labels in (True, False)]
+    second = table(tmp_path, "x,k,t\n1,a,a\n2,,c\n3,,b\n4,d,d\n", label="k", truth="t")
+    assert second.identity(content=False, labels=True) != digests[0]
+    assert second.identity(content=False, labels=False) == digests[1]
+    third = table(tmp_path, "x,k,t\n1,a,a\n2.5,,b\n3,,c\n4,d,d\n", label="k", truth="t")
+    assert third.identity(content=False, labels=False) != digests[1]
+
+
+def test_new_rows_may_lack_the_label_and_the_training_table(tmp_path):
+    source = table(tmp_path, "x,y,k\n1,2,a\n3,4,b\n", label="k")
+    (tmp_path / "n.csv").write_text("y,x\n7,8\n")
+    keys, inputs = source.new_inputs(tmp_path / "n.csv")
+    assert keys == ("0",)
+    assert sorted(inputs.frame.columns) == ["x", "y"]
+    (tmp_path / "t.csv").unlink()
+    (tmp_path / "n.csv").write_text("y,x,k\n7,8,z\n")
+    assert sorted(source.new_inputs(tmp_path / "n.csv")[1].frame.columns) == ["x", "y"]
+
+
+def test_new_rows_without_header_are_features_only_or_laid_out_as_the_training_table(tmp_path):
+    source = table(tmp_path, "1,2,a\n3,4,b\n", label=-1)
+    for text in ("7,8\n9,1\n", "7,8,a\n9,1,b\n"):
+        (tmp_path / "n.csv").write_text(text)
+        inputs = source.new_inputs(tmp_path / "n.csv")[1]
+        assert inputs.frame.columns.tolist() == ["0", "1"]
+        assert inputs.frame.to_numpy().tolist() == [[7, 8], [9, 1]]
+
+
+def test_an_absent_table_is_missing(tmp_path):
+    with pytest.raises(MissingError, match="gone"):
+        TableFile(Table(train="gone.csv"), tmp_path).identity(content=False)
+
+
+@pytest.mark.skipif("NCD_TEST_DATA" not in os.environ, reason="NCD_TEST_DATA names no folder of real data")
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "classes"), [("letter", 20000, 16, 26), ("penbased", 10992, 16, 10)]
+)
+def test_real_tables(name, rows, columns, classes):
+    root = Path(os.environ["NCD_TEST_DATA"])
+    source = TableFile(Table(train=f"tables/{name}.dat", label=-1), root)
+    listing = source.listing()
+    assert len(listing.keys) == rows
+    assert len(listing.class_order) == classes
+    assert source.inputs(listing.keys).frame.shape == (rows, columns)
