@@ -156,7 +156,7 @@ def test_normalise_is_per_channel() -> None:
 
 
 def test_views_that_samples_cannot_have_are_refused() -> None:
-    with pytest.raises(RecipeError, match="`pretrain.augment.mask` is for tables"):
+    with pytest.raises(RecipeError, match=r"`pretrain\.augment\.mask` is for tables"):
         check_augment(Augment(mask=0.2), "images")
     with pytest.raises(RecipeError, match=r"`pretrain.augment.flip`, `pretrain.augment.resize_crop`: for images only"):
         check_augment(Augment(flip=True, resize_crop=0.5), "tables")

@@ -99,7 +99,7 @@ def test_workers_change_nothing(files: list[Path]) -> None:
 def test_an_unreadable_file_is_reported_as_it_is(files: list[Path]) -> None:
     for workers in (0, 1):
         source = FileImages(files, open_nothing, 3, workers=workers)
-        with pytest.raises(DataError, match="0.png` cannot be read") as caught:
+        with pytest.raises(DataError, match=r"0\.png` cannot be read") as caught:
             read_all(source, ImagePreparation(16), [0])
         assert caught.value.hint == "remove it"
 

@@ -1,0 +1,70 @@
+"""A small training: three classes of vectors or images, the third without labels."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncdcli.models.build import build_backbone
+from ncdcli.models.kinds import Mlp
+from ncdcli.objectives.kinds import KINDS, PretrainConfig
+from ncdcli.recipe.base import import_kind
+from ncdcli.training.batches import Vectors
+from ncdcli.training.heldout import HeldOut
+from ncdcli.training.loop import Job
+from ncdcli.training.streams import Key, torch_seeded
+
+
+@dataclass
+class Watcher:
+    """A progress bar that counts, and a stop button that is pressed after so many batches."""
+
+    stop_after: int | None = None
+    ticks: int = 0
+    values: list[dict[str, float]] = field(default_factory=list)
+
+    def tick(self, advance: int = 1, /, **values: float) -> None:
+        self.ticks += advance
+        if values:
+            self.values.append(values)
+
+    def stop_requested(self) -> bool:
+        return self.stop_after is not None and self.ticks >= self.stop_after
+
+
+def blobs(per_class: int = 30, dim: int = 12, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(seed)
+    classes = np.arange(3 * per_class) % 3
+    return (rng.normal(0, 3, (3, dim))[classes] + rng.normal(0, 1, (len(classes), dim))).astype(np.float32), classes
+
+
+def make_job(output: Path, config: PretrainConfig, *, backbone: Any = None, source: Any = None) -> Job:
+    """Classes 0 and 1 are known; half of their rows are labelled, the other half held out. Class 2 is novel."""
+    vectors, classes = blobs()
+    source = source or Vectors(vectors, "tables")
+    stream = np.random.SeedSequence(5)
+    with torch_seeded(stream, Key.WEIGHTS):
+        backbone = build_backbone(backbone or Mlp(hidden=(16,), dim=8, dropout=0.2), source.spec)
+        objective = import_kind(KINDS, config.objective.kind)(config.objective, dim=backbone.dim, n_known=2)
+    known = np.flatnonzero(classes < 2)
+    pairs = known.reshape(-1, 2)  # one of each class
+    labelled, held_out = pairs[::2].ravel(), pairs[1::2].ravel()
+    rows = np.arange(len(classes)) if objective.uses_pool else labelled
+    labels = np.where(np.isin(rows, labelled), classes[rows], -1)
+    chooser = HeldOut(source, labelled, classes[labelled], held_out, classes[held_out], 2)
+    return Job(backbone, objective, source, rows, labels, chooser, config, stream, output)
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    @contextmanager
+    def track(self, title: str, total: int | None) -> Any:
+        yield lambda advance=1, /, **values: None
+
+    def note(self, message: str) -> None:
+        pass
