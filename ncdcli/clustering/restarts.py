@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.lloyd import Partition, lloyd
 from ncdcli.clustering.rows import Frame, Rows, choose_frame
 from ncdcli.clustering.seeding import plus_plus, random_rows
+from ncdcli.clustering.threads import threads_for
 
 
 def fit(
@@ -34,12 +35,13 @@ def fit(
     framed = frame.enter(rows)
     partitions = []
     rngs = rng.spawn(restarts)
-    drawn = random_rows(len(rows), k, rngs=rngs) if seeding == "random" else plus_plus(framed, k, rngs=rngs)
-    for chosen in drawn:
-        partition = lloyd(framed, framed[chosen], iterations=iterations, spherical=spherical)
-        partitions.append(leave_frame(partition, frame))
-        if tick is not None:
-            tick()
+    with threads_for(rows.size, k):
+        drawn = random_rows(len(rows), k, rngs=rngs) if seeding == "random" else plus_plus(framed, k, rngs=rngs)
+        for chosen in drawn:
+            partition = lloyd(framed, framed[chosen], iterations=iterations, spherical=spherical)
+            partitions.append(leave_frame(partition, frame))
+            if tick is not None:
+                tick()
     return partitions
 
 

@@ -22,6 +22,7 @@ from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
 from ncdcli.clustering.restarts import best_of, fit, leave_frame, restart_statistics
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
 from ncdcli.clustering.seeding import plus_plus
+from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import Progress
 
 
@@ -52,7 +53,8 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     check_problem(problem, pinned=True)
     prepared = _prepare(problem)
     partitions = []
-    with progress.track("semi-supervised k-means", config.restarts) as tick:
+    threads = threads_for(prepared.rows.size, problem.k)
+    with threads, progress.track("semi-supervised k-means", config.restarts) as tick:
         for start in _starts(prepared, problem, config, rng):
             partitions.append(leave_frame(_run(prepared, problem, config, start), prepared.frame))
             tick()
