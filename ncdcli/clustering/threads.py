@@ -16,7 +16,7 @@ def _controller() -> ThreadpoolController:
 
 
 def threads_for(values: int, k: int) -> AbstractContextManager[object]:
-    """A context in which BLAS has one thread, where distances from rows of so many values in all to k centres are a small job.
+    """A context in which BLAS has one thread, where rows of `values` numbers in all meet few enough centres.
 
     Threads that wait for each other at thousands of small products made k-means of the 1,797 digits ten times slower
     on two busy cores. Larger problems keep the number of threads that is set.
