@@ -15,6 +15,7 @@ from ncdcli.errors import DataError, MissingError, Problem
 
 BLOCK_ROWS = 8192
 SHOWN = 5
+MAGIC = b"\x93NUMPY"
 LABEL_NAMES = ("label", "labels", "class", "classes", "target", "truth", "y")
 
 
@@ -70,13 +71,16 @@ def read_labels(path: Path, count: int) -> tuple[list[str | None], list[str] | N
 def _load(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise MissingError(f"`{path}` is not there", hint="check the path in the recipe's `data` section")
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise DataError(f"`{path}` is not an .npy array", hint="save one array by `np.save`")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        hint = "save a plain array by `np.save`; arrays of Python objects are not read"
-        raise DataError(f"`{path}` is not a readable .npy array: {error}", hint=hint) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"`{path}` holds several arrays", hint="save one array by `np.save`")
+        if "Python objects" in str(error):
+            hint = "save numbers or text: `np.save(path, np.array(values, dtype='float32'))`"
+            raise DataError(f"`{path}` holds Python objects, which are never read from a file", hint=hint) from error
+        raise DataError(f"`{path}` is cut off or damaged: {error}", hint="save it again by `np.save`") from error
     return array
 
 

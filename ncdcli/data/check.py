@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncdcli.data.image_folder import ImageFolder
 from ncdcli.data.images import image_fault
-from ncdcli.data.kinds import Card, Embeddings, ImageFolder, Source, Table
+from ncdcli.data.kinds import Card, Embeddings, Source, Table
+from ncdcli.data.kinds import ImageFolder as ImageFolderConfig
 from ncdcli.data.sources import ImageInputs, Inputs, SourceReader, TableInputs
 from ncdcli.errors import MissingError, Problem
 
@@ -30,16 +32,21 @@ class SourceReport:
 def inspect_source(reader: SourceReader) -> SourceReport:
     """The report on an opened source; every image file is decoded. MissingError or DataError where it is unusable."""
     listing = reader.listing()
-    inputs = reader.inputs(listing.keys)
     counts = Counter(listing.classes)
+    problems: list[Problem] = []
+    if isinstance(reader, ImageFolder):  # tiny images would be decoded by `inputs`, which stops at the first bad one
+        problems = unreadable_images(reader.files(listing.keys))
+    inputs = reader.inputs(listing.keys) if not problems else None
+    if isinstance(inputs, ImageInputs) and inputs.files and not isinstance(reader, ImageFolder):
+        problems = unreadable_images(inputs.files)
     return SourceReport(
         parts=dict(Counter(listing.parts.tolist())),
         classes={name: counts[name] for name in listing.class_order if counts[name]},
         unlabelled=counts[None],
         digest=reader.identity(content=True),
-        shape=describe(inputs),
+        shape=describe(inputs) if inputs is not None else "image files",
         notes=listing.notes,
-        problems=tuple(unreadable_images(inputs.files)) if isinstance(inputs, ImageInputs) and inputs.files else (),
+        problems=tuple(problems),
     )
 
 
@@ -72,7 +79,7 @@ def source_of_path(path: Path) -> Source:
     path = path.absolute()
     if path.is_dir():
         has_folders = any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir())
-        return ImageFolder(train=str(path)) if has_folders else ImageFolder(unlabelled=str(path))
+        return ImageFolderConfig(train=str(path)) if has_folders else ImageFolderConfig(unlabelled=str(path))
     if not path.exists():
         hint = "`ncd data list` shows the cards; otherwise give a folder of images, a table, an .npy or a card file"
         raise MissingError(f"no card is called `{path.name}`, and no file or folder is there", hint=hint)

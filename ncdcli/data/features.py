@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ncdcli.data.arrays import check_finite, open_embeddings, read_labels
-from ncdcli.data.digests import digest_files
+from ncdcli.data.digests import digest_files, digest_of
 from ncdcli.data.kinds import Embeddings
 from ncdcli.data.names import class_order, repeated_keys
 from ncdcli.data.sources import FeatureInputs, Inputs, Listing
@@ -34,7 +34,7 @@ class EmbeddingFile:
         if not labels:
             return digest
         names = [(name, path) for name, path in self._paths.items() if name not in ("train", "test")]
-        return f"{digest} {digest_files(names, content=True)}"
+        return digest_of([digest, digest_files(names, content=True)])
 
     def check_present(self) -> None:
         """MissingError where a file is absent."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ncdcli.data.arrays import LABEL_NAMES
-from ncdcli.data.digests import digest_files
+from ncdcli.data.digests import digest_files, digest_of
 from ncdcli.data.images import EXTENSIONS, load_images, new_image_files, walk_images
 from ncdcli.data.kinds import ImageFolder as Config
 from ncdcli.data.resolve import suggest
@@ -52,7 +52,7 @@ class ImageFolder:
         if not labels:
             return digest
         lists = [(name, path) for name, path in self._paths.items() if name in LISTS]
-        return f"{digest} {digest_files(lists, content=True)}"
+        return digest_of([digest, digest_files(lists, content=True)])
 
     def check_present(self) -> None:
         """MissingError where a folder or list is absent."""

@@ -54,7 +54,7 @@ def resolve_data(data: DataConfig) -> ResolvedData:
 
 
 def load_card(reference: str) -> Card:
-    """The dataset card with this name, or in this file. RecipeError with suggestions for an unknown name."""
+    """The dataset card with this name, or in this file. MissingError with suggestions for an unknown name."""
     from ncdcli.recipe.source import load_tree, validate
     from ncdcli.shipped import shipped_cards
 
@@ -68,11 +68,8 @@ def load_card(reference: str) -> Card:
                 f"the dataset card `{reference}` is not there", hint="`ncd data list` shows the shipped cards"
             )
     else:
-        raise _problem(
-            "data.card",
-            f"no dataset card is called `{reference}`",
-            hint=suggest(reference, shipped, "`ncd data list` shows the cards"),
-        )
+        hint = suggest(reference, shipped, "`ncd data list` shows the cards")
+        raise MissingError(f"no dataset card is named `{reference}`", hint=hint)
     return validate(load_tree(path), Card)
 
 

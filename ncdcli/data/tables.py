@@ -14,6 +14,7 @@ from ncdcli.data.digests import digest_files, digest_lines
 from ncdcli.data.kinds import Table
 from ncdcli.data.names import class_order, repeated_keys
 from ncdcli.data.sources import Inputs, Listing, TableInputs
+from ncdcli.data.table_columns import column_fault, digest_column, is_identifier, is_numeric
 from ncdcli.data.table_encoder import TableEncoder
 from ncdcli.data.table_text import Layout, detect_layout, find_column, read_cells
 from ncdcli.errors import DataError, MissingError, Problem
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["TableEncoder", "TableFile"]
-
-MANY_TEXTS = 100  # a text column with more different texts than this, and ...
-MOSTLY_DIFFERENT = 0.2  # ... more than this share of its rows, is an identifier and not a category
-TYPO_SHARE = 0.1  # a column with fewer texts than this share of its cells is one of numbers with slips
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class TableFile:
         if labels:
             return digest_files(present, content=True)
         frame, listing = self._read()
-        columns = (f"{name}\t{_digest_column(frame[name])}" for name in frame.columns)
+        columns = (f"{name}\t{digest_column(frame[name])}" for name in frame.columns)
         return digest_lines([*columns, *listing.parts.tolist()])
 
     def check_present(self) -> None:
@@ -113,7 +110,7 @@ class TableFile:
         columns = self._columns(layout)
         frame = read_cells(self._train, layout, missing=self._config.missing, text=columns.text)
         named = columns.categorical or ()
-        return [name for name in columns.features if name not in named and _is_identifier(frame[name])]
+        return [name for name in columns.features if name not in named and is_identifier(frame[name])]
 
     def _layout(self, path: Path) -> Layout:
         config = self._config
@@ -203,7 +200,7 @@ class TableFile:
         for name in columns.features:
             if columns.categorical is not None and name in columns.categorical:
                 continue
-            fault = _column_fault(name, features[name], texts_allowed=columns.categorical is None)
+            fault = column_fault(name, features[name], texts_allowed=columns.categorical is None)
             if fault is not None:
                 problems.append(fault)
         if problems:
@@ -213,10 +210,10 @@ class TableFile:
     def _table_inputs(self, features: pd.DataFrame, columns: _Columns) -> TableInputs:
         categorical = columns.categorical
         if categorical is None:
-            categorical = tuple(name for name in features.columns if not _is_numeric(features[name]))
+            categorical = tuple(name for name in features.columns if not is_numeric(features[name]))
         frame = features.reset_index(drop=True)
         for name in frame.columns:
-            if name not in categorical and _is_numeric(frame[name]):
+            if name not in categorical and is_numeric(frame[name]):
                 frame[name] = frame[name].astype(np.float64)
         return TableInputs(frame, categorical, self._config.impute, self._config.scaling)
 
@@ -248,51 +245,3 @@ def _ids(column: pd.Series) -> list[str]:
         row = int(np.flatnonzero(column.isna())[0])
         raise DataError(f"row {row} has no id", hint="fill the id column, or leave `id` out")
     return [str(name) for name in column]
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    from pandas.api import types
-
-    return bool(types.is_numeric_dtype(column))
-
-
-def _column_fault(name: str, column: pd.Series, *, texts_allowed: bool) -> Problem | None:
-    """What makes a feature column unusable: infinite values, slips in a column of numbers, identifiers."""
-    import pandas as pd
-
-    if _is_numeric(column):
-        infinite = np.flatnonzero(np.isinf(column.to_numpy(np.float64)))
-        if len(infinite) == 0:
-            return None
-        hint = "correct them, or list `inf` and `-inf` in `missing`"
-        return Problem(f"column `{name}`: {len(infinite)} infinite values, first in row {infinite[0]}", hint=hint)
-    present = column.dropna().astype(str)
-    slips = present[pd.to_numeric(present, errors="coerce").isna()]
-    if len(slips) < TYPO_SHARE * len(present) or not texts_allowed:
-        hint = "correct them, list them in `missing`, or name the column in `categorical`"
-        first = f"first in row {slips.index[0]}: `{slips.iloc[0]}`" if len(slips) else ""
-        return Problem(f"column `{name}`: {len(slips)} of {len(present)} cells are not numbers, {first}", hint=hint)
-    if _is_identifier(column):
-        different = present.nunique()
-        hint = "list it in `drop`, use it as `id`, or name it in `categorical` to encode it all the same"
-        return Problem(f"column `{name}`: {different} different texts in {len(present)} rows", hint=hint)
-    return None
-
-
-def _is_identifier(column: pd.Series) -> bool:
-    """Whether a column holds texts of which too many are different to be categories."""
-    import pandas as pd
-
-    if _is_numeric(column):
-        return False
-    present = column.dropna().astype(str)
-    different = present.nunique()
-    slips = pd.to_numeric(present, errors="coerce").isna().sum()
-    many = different > MANY_TEXTS and different > MOSTLY_DIFFERENT * len(present)
-    return bool(many and slips >= TYPO_SHARE * len(present))
-
-
-def _digest_column(column: pd.Series) -> str:
-    if _is_numeric(column):
-        return digest_lines([column.to_numpy(np.float64).tobytes().hex()])
-    return digest_lines("" if missing else f"={text}" for text, missing in zip(column, column.isna(), strict=True))

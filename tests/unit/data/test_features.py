@@ -93,7 +93,7 @@ BAD[[1, 3], 0] = np.nan, np.inf
         (np.arange(4.0), None, r"has shape \(4,\)"),
         (X.astype(int), None, "holds int64"),
         (X[:0], None, "is empty"),
-        (np.array([[{}], [[]]], dtype=object), None, "not a readable .npy array"),
+        (np.array([[{}], [[]]], dtype=object), None, "holds Python objects, which are never read"),
         (X, "a\nb\na\n", "has 3 labels; there are 4 samples"),
         (X, "a,b,c\n" * 4, "has 3 columns"),
         (X, "a,b\na\na,b\na,b\n", "row 2: 1 cells; others have 2"),
@@ -109,7 +109,7 @@ def test_what_is_refused(tmp_path, array, labels, message):
 
 def test_text_that_is_called_npy_is_refused(tmp_path):
     (tmp_path / "x.npy").write_text("1,2\n")
-    with pytest.raises(DataError, match="not a readable"):
+    with pytest.raises(DataError, match=r"is not an \.npy array"):
         EmbeddingFile(Embeddings(train="x.npy"), tmp_path).listing()
 
 

@@ -41,7 +41,6 @@ def test_known_classes_come_from_the_recipe_a_named_split_or_the_card():
     [
         ({}, "give either `card` or `source`", "`ncd data list`"),
         ({"card": "digits", "source": {"kind": "sklearn_digits"}}, "give either `card` or `source`", ""),
-        ({"card": "digts"}, "no dataset card is called `digts`", "did you mean `digits`"),
         ({"card": "cifar100", "known_classes": "80-2"}, "no named split is called `80-2`", "did you mean `80-20`?"),
         ({"source": {"kind": "sklearn_digits"}, "known_classes": "7"}, "no named split is called `7`", "[7]"),
     ],
@@ -57,6 +56,9 @@ def test_a_card_may_be_a_file(tmp_path):
     text = shipped_cards()["digits"].read_text().replace("name: digits", "name: mine")
     (tmp_path / "card.yaml").write_text(text)
     assert load_card(str(tmp_path / "card.yaml")).name == "mine"
+    with pytest.raises(MissingError, match="no dataset card is named `digts`") as raised:
+        load_card("digts")
+    assert "did you mean `digits`" in raised.value.hint
     with pytest.raises(MissingError, match=r"gone\.yaml"):
         load_card(str(tmp_path / "gone.yaml"))
 
