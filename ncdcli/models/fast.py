@@ -34,7 +34,7 @@ def fast_forward(backbone: Backbone, *, device: torch.device, precision: str) ->
     The backbone itself where nothing can be gained: on other devices, in bf16, without convolution and batch norm.
     """
     if backbone.channels_last:
-        backbone.to(memory_format=torch.channels_last)
+        backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if device.type != "cpu" or precision != "fp32" or not any(find_pairs(backbone)):
         return backbone
     return FastForward(backbone)
@@ -116,7 +116,7 @@ class FoldedConvolution(nn.Module):
         self.weight = nn.Parameter(weight.detach().contiguous(memory_format=torch.channels_last), requires_grad=False)
         self.bias = nn.Parameter(bias.detach(), requires_grad=False)
         self.same = type(conv).__name__ == "Conv2dSame"  # timm's name for TensorFlow's padding
-        self.padding = [0, 0] if self.same else list(conv.padding)  # type: ignore[arg-type]
+        self.padding = [0, 0] if self.same else [int(side) for side in conv.padding]
         self.stride, self.dilation, self.groups = list(conv.stride), list(conv.dilation), conv.groups
         self.activation = activation
 

@@ -20,6 +20,8 @@ WRAPPERS = ("module.", "_orig_mod.", "backbone.", "model.")
 # Parts of a checkpoint that an embedding has no use for.
 HEADS = re.compile(r"(^|\.)(head|heads|head_dist|fc|classifier|last_layer|mask_token|dino_head|ibot_head)(\.|$)")
 SHOWN = 6
+# What torch raises on files that are not its own: it interprets their bytes as instructions.
+UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -65,9 +67,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO keeps its options beside the weights
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise NcdError(
-            f"`{path}` cannot be read as weights alone: {str(error).splitlines()[0]}",
+            f"`{path}` cannot be read as weights alone: {(str(error).splitlines() or ['it is empty'])[0]}",
             hint="save its state dict with `safetensors.torch.save_file` where you trust the file",
         ) from error
     return _unwrap(content, path)

@@ -172,7 +172,7 @@ def crop_place(height: int, width: int, size: int, place: NDArray[np.float32] | 
     return int(place[0] * (height - size + 1)), int(place[1] * (width - size + 1))
 
 
-class _Decoded(torch.utils.data.Dataset):  # type: ignore[type-arg]
+class _Decoded(torch.utils.data.Dataset):
     """(batch, item) -> (views, height, width, channels) uint8; an error comes back as a value, to be raised whole."""
 
     def __init__(self, source: FileImages, draws: Sequence[Draw], preparation: ImagePreparation) -> None:

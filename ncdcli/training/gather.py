@@ -42,7 +42,10 @@ def share_batch_norm(backbone: nn.Module) -> None:
     torch's own `SyncBatchNorm` needs a GPU. The class of the modules is exchanged in place, so that the names in the
     state stay the same. timm's fused norm-activation layers are left alone: they see their process' part of a batch.
     """
-    exchange = {nn.BatchNorm1d: SharedBatchNorm1d, nn.BatchNorm2d: SharedBatchNorm2d}
+    exchange: dict[type[nn.Module], type[nn.Module]] = {
+        nn.BatchNorm1d: SharedBatchNorm1d,
+        nn.BatchNorm2d: SharedBatchNorm2d,
+    }
     for module in backbone.modules():
         if type(module) in exchange:
             module.__class__ = exchange[type(module)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -50,6 +51,7 @@ def make_fabric(resources: Resources, precision: str, *, strategy: str, processe
     """A Fabric on the asked device. `precision` is `fp32` or `bf16`."""
     from lightning_fabric import Fabric
 
+    quiet_lightning()
     device = pick_device(resources.device)
     devices: Any = processes
     if device.type == "cuda":
@@ -67,6 +69,11 @@ def make_fabric(resources: Resources, precision: str, *, strategy: str, processe
         strategy=strategy,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's announcements off stderr; its warnings stay."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def _torchrun(work: Work, job: Any, resources: Resources, precision: str, monitor: LocalMonitor) -> Any:
@@ -106,6 +113,11 @@ class RemoteChannels:
     def __init__(self, messages: Any, stop: Any, errors: Any) -> None:
         self.monitor = RemoteMonitor(messages, stop)
         self.errors = errors
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arriving in the new process is the last moment before Lightning announces its processes."""
+        vars(self).update(state)
+        quiet_lightning()
 
 
 def _in_child(fabric: Fabric, pickled: bytes, channels: RemoteChannels) -> Any:

@@ -77,7 +77,7 @@ class Trainer:
     def __init__(self, fabric: Fabric, job: Job, monitor: Monitor) -> None:
         self.fabric, self.job, self.monitor, self.config = fabric, job, monitor, job.config
         if job.backbone.channels_last:
-            job.backbone.to(memory_format=torch.channels_last)
+            job.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
         self.backbone = fabric.setup_module(job.backbone)

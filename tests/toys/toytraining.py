@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ncdcli.errors import NcdError
 from ncdcli.models.build import build_backbone
 from ncdcli.models.kinds import Mlp
 from ncdcli.objectives.kinds import KINDS, PretrainConfig
@@ -68,3 +69,10 @@ class Silent:
 
     def note(self, message: str) -> None:
         pass
+
+
+def fail_in_second(fabric: Any, job: Any, monitor: Any) -> None:
+    """Work of which the second process fails, while the first one waits for it."""
+    if fabric.global_rank == 1:
+        raise NcdError("the second process cannot go on", hint="none")
+    fabric.barrier()

@@ -1,0 +1,86 @@
+"""Two processes on a CPU do what one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toytraining import Watcher, fail_in_second
+
+from ncdcli.errors import Interrupted, NcdError
+from ncdcli.models.kinds import Mlp, SmallCnn
+from ncdcli.objectives.kinds import Augment, CrossEntropy, PretrainConfig, SupConInfoNCE
+from ncdcli.pipeline.context import Resources
+from ncdcli.training.batches import ArrayImages
+from ncdcli.training.gather import share_batch_norm
+from ncdcli.training.launch import launch
+from ncdcli.training.monitor import LocalMonitor
+
+pytestmark = pytest.mark.slow
+
+GCD = SupConInfoNCE(head_hidden=32, head_bottleneck=8, head_out=64)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.allclose(one[name].float(), other[name].float(), rtol=1e-3, atol=2e-5), name
+
+
+def test_two_processes_learn_the_same_vectors(fit: Any, tmp_path: Path) -> None:
+    """Contrasts over the whole batch, batch norms, noise, an odd number of rows in the last batch (90 = 12 · 7 + 6)."""
+    config = PretrainConfig(objective=GCD, epochs=2, batch_size=7, sampler="balanced", augment=Augment(noise=0.1))
+    backbone = Mlp(hidden=(16,), dim=8)
+    watcher = Watcher()
+    alone = fit("one", config, backbone=backbone)
+    told = fit("two", config, backbone=backbone, processes=2, watcher=watcher)
+    assert_close(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert told["metrics"]["loss"] == pytest.approx(alone["metrics"]["loss"], rel=1e-4)
+    assert told["metrics"]["samples"] == 90
+    assert watcher.ticks == 2 * 13
+
+
+def test_two_processes_learn_the_same_images(fit: Any, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), dtype=np.uint8)
+    augment = Augment(shift=0.1, rotate=10, noise=0.1)
+    config = PretrainConfig(objective=CrossEntropy(), epochs=2, batch_size=9, augment=augment, gradient_clip=0.5)
+    keywords = {"backbone": SmallCnn(widths=(4, 8), dim=5), "source": ArrayImages(pixels)}
+    fit("one", config, **keywords)
+    fit("two", config, **keywords, processes=2)
+    assert_close(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_two_processes_stop_together_and_go_on_alone(fit: Any, tmp_path: Path) -> None:
+    config = PretrainConfig(objective=GCD, epochs=200, batch_size=16)
+    backbone = Mlp(hidden=(16,), dim=8)
+    with pytest.raises(Interrupted, match="its state is saved"):
+        fit("parts", config, backbone=backbone, processes=2, watcher=Watcher(stop_after=5))
+    checkpoint = torch.load(tmp_path / "parts/checkpoint.pt", weights_only=True)
+    done = checkpoint["state"]["epoch"] * 6 + checkpoint["state"]["batch"]
+    assert 5 <= done < 1200
+
+
+def test_an_error_of_any_process_is_raised(tmp_path: Path) -> None:
+    watcher = Watcher()
+    monitor = LocalMonitor(watcher.tick, watcher.stop_requested)
+    with pytest.raises(NcdError, match="the second process cannot go on") as caught:
+        launch(fail_in_second, None, resources=Resources("cpu", processes=2), precision="fp32", monitor=monitor)
+    assert caught.value.hint == "none"
+
+
+def test_shared_batch_norms_keep_the_names_of_the_state() -> None:
+    from ncdcli.models.backbone import InputSpec
+    from ncdcli.models.build import build_backbone
+
+    backbone = build_backbone(Mlp(hidden=(4, 4)), InputSpec("tables", (3,)))
+    names = list(backbone.state_dict())
+    share_batch_norm(backbone)
+    assert list(backbone.state_dict()) == names
