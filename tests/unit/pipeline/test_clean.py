@@ -54,6 +54,15 @@ def test_work_of_a_stage_that_waits_stays(toy, hooks):
     assert clean_toy(toy).folders == ()
 
 
+def test_work_of_a_stage_that_is_done_goes(toy, hooks):
+    toy.execute()
+    hooks["epoch 1"] = lambda context: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted):
+        toy.execute(force=["train"])
+    assert [folder.name.split("-")[0] for folder in clean_toy(toy).folders] == ["train"]
+    assert toy.plan().nothing_to_do
+
+
 def test_files_that_another_run_shares_free_nothing(new_toy):
     first, second = new_toy("first"), new_toy("second")
     first.execute()

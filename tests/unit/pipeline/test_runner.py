@@ -109,6 +109,13 @@ def test_force_runs_a_finished_stage_and_keeps_what_follows(toy, calls):
     assert calls == ["train"]
 
 
+def test_force_runs_the_code_although_another_run_has_the_result(new_toy, calls):
+    new_toy("first").execute()
+    calls.clear()
+    assert actions(new_toy("second").execute(force=["train"]))[:2] == [("split", "reuse"), ("train", "run")]
+    assert calls == ["train"]
+
+
 def test_single_stage_needs_those_before_it(toy):
     with pytest.raises(MissingError, match=r"stage `split` of run .* has to be done first: not done yet") as caught:
         toy.execute(stages=["score"])
@@ -196,6 +203,7 @@ def test_changed_files_of_another_run_are_not_taken(new_toy, calls):
     first.execute()
     (first.run.path / "train/model.json").write_text('{"weight": 1}')
     calls.clear()
+    assert second.plan()["train"].action == "run"
     assert actions(second.execute())[:2] == [("split", "reuse"), ("train", "run")]
 
 

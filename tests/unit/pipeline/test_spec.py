@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from ncdcli.pipeline.spec import STAGES, name_of
+from ncdcli.recipe.schema import Recipe
+
+
+def test_every_input_is_written_by_an_earlier_stage():
+    """And a file that may be absent may be absent for those that read it as well."""
+    written = {}
+    for spec in STAGES:
+        for name, optional in map(name_of, spec.inputs):
+            assert name in written, f"{spec.name} reads {name}"
+            assert optional or not written[name], f"{spec.name} needs {name}, which may be absent"
+        written |= {f"{spec.name}/{name}": optional for name, optional in map(name_of, spec.outputs)}
+
+
+def test_sections_are_those_of_the_recipe_and_each_is_seen_by_one_stage():
+    seen = [section for spec in STAGES for section in spec.sections]
+    assert sorted(seen) == sorted(set(Recipe.model_fields) - {"version", "name", "description", "seed"})
+
+
+def test_only_evaluate_is_given_the_truth():
+    assert [spec.name for spec in STAGES if any("truth" in name for name in spec.inputs)] == ["evaluate"]
