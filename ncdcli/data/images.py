@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,8 @@ def read_rgb(path: str | Path) -> Image.Image:
     """
     try:
         with Image.open(path) as opened:
-            return _to_rgb(ImageOps.exif_transpose(opened))
+            sideways = opened.getexif().get(EXIF_ORIENTATION, 1) != 1
+            return _to_rgb(ImageOps.exif_transpose(opened) if sideways else opened)
     except UNREADABLE as error:
         raise _unreadable([(str(path), _reason(error))]) from error
 
@@ -111,10 +111,13 @@ def _stack_tiny(files: Sequence[Path], read: Callable[[Path], Image.Image]) -> N
     width, height = image_size(files[0])
     if max(width, height) > TINY or len(files) * width * height * 3 > ARRAY_BYTES:
         return None
-    if any(image_size(file) != (width, height) for file in files):
-        return None
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(lambda file: np.asarray(read(file), np.uint8), files)))
+    pixels: list[NDArray[np.uint8]] = []
+    for file in files:  # not in threads: so small an image takes longer to hand over than to decode
+        image = read(file)
+        if image.size != (width, height):
+            return None
+        pixels.append(np.asarray(image, np.uint8))
+    return np.stack(pixels)
 
 
 def new_image_files(path: Path) -> list[tuple[str, Path]]:

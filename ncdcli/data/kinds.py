@@ -116,7 +116,12 @@ class DataConfig(Section):
     known_classes: int | str | tuple[str | int, ...] | None = Field(
         None, description="the first n, a named split of the card, or a list; default: the card's"
     )
-    labelled_fraction: float = Field(0.5, gt=0, le=1, description="of known-class training samples (gcd)")
+    labelled_fraction: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="of known-class training samples (gcd); all where the source itself says which are labelled",
+    )
     labelled_rule: Literal["uniform", "stratified", "seed0"] = Field(
         "uniform",
         description="uniform or stratified draw from the recipe's seed, or the field's fixed `seed 0` half",
