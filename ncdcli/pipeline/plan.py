@@ -207,8 +207,9 @@ class Planner:
         why = self._why_stale(spec, manifest, trouble, self.ingredients(spec, inputs={}), inputs_known=False)
         if why:
             return Decision(spec.name, "run", why)
-        stages = " and ".join(f"`{stage}`" for stage in before)
-        return Decision(spec.name, "depends", f"depends on {stages}: kept if its output is unchanged")
+        stages = " and ".join(filter(None, [", ".join(f"`{stage}`" for stage in before[:-1]), f"`{before[-1]}`"]))
+        whose = "its" if len(before) == 1 else "their"
+        return Decision(spec.name, "depends", f"depends on {stages}: kept if {whose} output is unchanged")
 
     def _decide_fully(self, spec: StageSpec, manifest: Manifest | None, trouble: str) -> Decision:
         now = self.ingredients(spec, inputs=self.input_records(spec))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import time
@@ -27,6 +28,8 @@ from ncdcli.run.folder import RunFolder
 from ncdcli.run.journal import now
 from ncdcli.run.log import log_to
 from ncdcli.run.manifest import MANIFEST, Manifest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def execute(
     with told_about_full_disk(run), run.lock(line):
         run.create(resolved, line)
         with log_to(run.log_path), Crew() as crew, stop:
+            logger.info("command: %s", line)
             planner = Planner(resolved.recipe, run, force=force, restart=restart, identity=identity)
             runner = Runner(planner, resources or Resources(), progress, line, crew, stop)
             selected = select(table, only=stages)
@@ -144,7 +148,7 @@ class Runner:
                 publish(run, manifest)
                 origin = manifest.reused_from
                 run.events.append("reused", spec.name, fingerprint=decision.fingerprint, source=origin)
-                self._progress.note(f"{spec.name}: {decision.reason}")
+                self._say(decision)
                 return decision
             files.remove(work)
             self._planner.unusable.add(decision.source)
@@ -178,7 +182,7 @@ class Runner:
         if self._stop.requested():
             raise self._interruption(spec.name, None)
         try:
-            self._progress.note(f"{spec.name}: {decision.reason}")
+            self._say(decision)
             self._run_and_publish(spec, decision, work)
         except (Interrupted, KeyboardInterrupt) as error:
             events.append("interrupted", spec.name, fingerprint=fingerprint)
@@ -208,6 +212,7 @@ class Runner:
             publish(run, manifest.model_copy(update=update))
         seconds = round(time.monotonic() - began, 3)
         run.events.append("finished", spec.name, fingerprint=decision.fingerprint, seconds=seconds)
+        logger.info("%s finished after %.3f s", spec.name, seconds)
 
     @staticmethod
     def _prepare(work: Path, stage: str, decision: Decision) -> bool:
@@ -267,6 +272,10 @@ class Runner:
             self._crew.run(spec.module, context, config)
         else:
             import_module(spec.module).run(context, config)
+
+    def _say(self, decision: Decision) -> None:
+        self._progress.note(f"{decision.stage}: {decision.reason}")
+        logger.info("%s, action %s: %s", decision.stage, decision.action, decision.reason)
 
     def _interruption(self, stage: str, work: Path | None, error: BaseException | None = None) -> Interrupted:
         code = (

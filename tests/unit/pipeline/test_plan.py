@@ -51,6 +51,12 @@ def test_own_change_is_told_although_an_earlier_stage_is_open(toy):
     assert plan["score"].reason == "`score.bound` changed: 0.5 -> 0.25"
 
 
+def test_stage_that_waits_for_several_names_them(toy):
+    toy.execute()
+    plan = toy.plan(data={"rows": 5}, train={"epochs": 5})
+    assert plan["embed"].reason == "depends on `split` and `train`: kept if their output is unchanged"
+
+
 def test_changed_seed_concerns_every_stage(toy):
     toy.execute()
     plan = toy.plan(seed=1)

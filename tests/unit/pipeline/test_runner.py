@@ -384,6 +384,8 @@ def test_log_holds_what_libraries_say(toy, hooks):
     log = toy.run.log_path.read_text()
     assert "WARNING some.library: a library speaks" in log
     assert "Python warns" in log
+    assert "train, action run: not done yet" in log
+    assert "command: ncd run toy" in log
 
 
 def test_foreign_folder_is_refused_and_left_alone(toy):
