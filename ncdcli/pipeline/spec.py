@@ -47,7 +47,7 @@ STAGES = (
     StageSpec(
         "pretrain", 1, "ncdcli.stages.pretrain", ("backbone", "pretrain"),
         ("split/samples.csv", "split/classes.json", "split/source.json"),
-        ("model.json", "model.safetensors?", "metrics.jsonl?"), reads_data=True, distributed=True,
+        ("model.json", "model.safetensors?", "metrics.jsonl?", "timing.jsonl?"), reads_data=True, distributed=True,
     ),
     StageSpec(
         "embed", 1, "ncdcli.stages.embed", ("embed",),
