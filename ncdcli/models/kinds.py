@@ -45,6 +45,7 @@ class SmallCnn(Section):
 
     kind: Literal["small_cnn"] = "small_cnn"
     widths: tuple[int, ...] = Field((32, 64, 128), min_length=1, description="channels of each block")
+    convolutions: int = Field(1, ge=1, le=4, description="convolutions in each block")
     dim: int = Field(64, ge=1, description="embedding size")
     dropout: float = Field(0.0, ge=0, lt=1)
     image_size: int | None = Field(

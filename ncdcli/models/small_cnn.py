@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
 from ncdcli.models.kinds import SmallCnn as Config
 
-GRID = 2  # the last block is averaged to so many cells a side: where a stroke lies matters in tiny images
+GRID = 4  # cells a side that the last block is averaged to, at most: where a stroke lies matters in tiny images
 FILE_SIZE = 32  # side in pixels of images that come as files of any size, unless the recipe says otherwise
 
 
@@ -27,10 +27,12 @@ class SmallCnn(Backbone):
             for _ in range(config.convolutions):
                 blocks += _convolution(channels, width)
                 channels = width
-        blocks.append(nn.AdaptiveAvgPool2d(GRID))  # as it is where the image is no larger than the grid
+        sides = (size, size) if size else inputs.shape[1:]
+        height, width = (min(GRID, -(-side // 2 ** (len(config.widths) - 1))) for side in sides)
+        blocks.append(nn.AdaptiveAvgPool2d((height, width)))
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(config.dropout)
-        self.project = nn.Linear(channels * GRID * GRID, config.dim)
+        self.project = nn.Linear(channels * height * width, config.dim)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, channels, height, width) -> (b, dim)."""

@@ -35,7 +35,12 @@ class DinoHead(nn.Module):
 
 
 class MlpHead(nn.Sequential):
-    """SimCLR's head: linear, ReLU, linear. (b, dim) -> (b, out)."""
+    """SimCLR's head: linear layers with ReLU (or another activation) between them. (b, dim) -> (b, out)."""
 
-    def __init__(self, dim: int, *, hidden: int, out: int) -> None:
-        super().__init__(nn.Linear(dim, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out))
+    def __init__(
+        self, dim: int, *, hidden: int, out: int, layers: int = 2, activation: type[nn.Module] = nn.ReLU
+    ) -> None:
+        modules: list[nn.Module] = []
+        for before, after in pairwise([dim, *[hidden] * (layers - 1), out]):
+            modules += [nn.Linear(before, after), activation()]
+        super().__init__(*modules[:-1])

@@ -46,10 +46,13 @@ class SupConInfoNCE(Section):
     supervised_weight: float = Field(0.35, ge=0, le=1)
     unsupervised_temperature: float = Field(1.0, gt=0)
     supervised_temperature: float = Field(0.07, gt=0)
+    head: Literal["dino", "mlp"] = Field(
+        "dino", description="GCD's: a cosine layer behind a unit-length bottleneck; mlp: plain, for small networks"
+    )
     head_hidden: int = Field(2048, ge=1)
-    head_bottleneck: int = Field(256, ge=1)
+    head_bottleneck: int = Field(256, ge=1, description="dino only")
     head_out: int = Field(65536, ge=1)
-    head_layers: int = Field(3, ge=1)
+    head_layers: int = Field(3, ge=1, description="linear layers, but for the cosine layer of `dino`")
 
 
 class SimCLR(Section):
