@@ -17,8 +17,8 @@ from ncdcli.objectives.kinds import SupConInfoNCE as Config
 class SupConInfoNCE(Objective):
     """(1 − w) · InfoNCE over the whole batch + w · SupCon over its labelled samples, on the output of a head.
 
-    GCD's head is that of DINO. As the released code has it, both losses act on the unit-length output of the last layer (65,536 wide), and the
-    unsupervised temperature is 1.0, where the paper writes 0.07.
+    GCD's head is that of DINO. As the released code has it, both losses act on the unit-length output of the last
+    layer (65,536 wide), and the unsupervised temperature is 1.0, where the paper writes 0.07.
     """
 
     views = 2
