@@ -55,10 +55,12 @@ class ArrayImages:
     ) -> Iterator[list[Tensor]]:
         assert preparation is not None
         for draw in draws:
-            pixels = torch.from_numpy(self.pixels[draw.rows]).to(device).permute(0, 3, 1, 2)
+            pixels = torch.from_numpy(self.pixels[draw.rows]).permute(0, 3, 1, 2)
             if pixels.shape[1] != preparation.channels:
                 pixels = pixels.expand(-1, preparation.channels, -1, -1)
-            pixels = resize(pixels, preparation)
+            if device.type == "cuda":  # elsewhere the integer kernel of the CPU does it
+                pixels = pixels.to(device)
+            pixels = resize(pixels, preparation).to(device)
             views = 1 if draw.crops is None else draw.crops.shape[1]
             yield [crop(pixels, draw.crops, view, preparation.size) for view in range(views)]
 
