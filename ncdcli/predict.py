@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.data.columns import write_columns
 from ncdcli.errors import MissingError
 from ncdcli.pipeline.context import Progress, Resources
 
@@ -40,11 +40,13 @@ class Predictions:
         """Write (key, cluster, match, margin) as CSV; `path` holds the whole table or what it held before."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["key", "cluster", "match", "margin"])
-            margins = (f"{margin:.6f}" for margin in self.margins.tolist())
-            writer.writerows(zip(self.keys, self.clusters.tolist(), self.matches, margins, strict=True))
+        columns = {
+            "key": self.keys,
+            "cluster": self.clusters.tolist(),
+            "match": self.matches,
+            "margin": [f"{margin:.6f}" for margin in self.margins.tolist()],
+        }
+        write_columns(unfinished, columns)
         os.replace(unfinished, path)
 
 

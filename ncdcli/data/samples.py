@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ncdcli.data.columns import read_columns, write_columns
 
 ROLES = ("labelled", "validation", "unlabelled", "test")
 
@@ -39,12 +40,10 @@ class Samples:
 
     def write(self, folder: Path) -> None:
         """Write `samples.csv` (row, key, role, class) and `classes.json`."""
-        with open(folder / "samples.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["row", "key", "role", "class"])
-            names = (*self.known, "")  # label -1 reads the empty name
-            rows = zip(self.keys, self.roles.tolist(), self.labels.tolist(), strict=True)
-            writer.writerows((row, key, role, names[label]) for row, (key, role, label) in enumerate(rows))
+        names = (*self.known, "")  # label -1 reads the empty name
+        classes = [names[label] for label in self.labels.tolist()]
+        columns = {"row": range(len(self.keys)), "key": self.keys, "role": self.roles.tolist(), "class": classes}
+        write_columns(folder / "samples.csv", columns)
         content = {"setting": self.setting, "known": list(self.known)}
         (folder / "classes.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
@@ -54,7 +53,8 @@ class Samples:
         content = json.loads(classes_json.read_text("utf-8"))
         known = tuple(content["known"])
         ids = {name: position for position, name in enumerate(known)} | {"": -1}
-        with open(samples_csv, newline="", encoding="utf-8") as file:
-            rows = [(row["key"], row["role"], ids[row["class"]]) for row in csv.DictReader(file)]
-        keys, roles, labels = zip(*rows, strict=True) if rows else ((), (), ())
-        return cls(tuple(keys), np.array(roles, np.str_), np.array(labels, np.int64), known, content["setting"])
+        columns = read_columns(samples_csv, texts=("key", "role", "class"))
+        roles = {role: position for position, role in enumerate(ROLES)}
+        positions = np.fromiter(map(roles.__getitem__, columns["role"].tolist()), np.int64)
+        labels = np.fromiter(map(ids.__getitem__, columns["class"].tolist()), np.int64)
+        return cls(tuple(columns["key"].tolist()), np.array(ROLES)[positions], labels, known, content["setting"])

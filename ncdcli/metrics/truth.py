@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.data.columns import read_columns
 from ncdcli.data.samples import Samples
 from ncdcli.errors import DataError
 
@@ -24,17 +24,16 @@ class Truth:
 
 def read_truth(samples: Samples, truth_csv: Path | None) -> Truth:
     """The truth of all rows: `truth.csv` (row, class) where there is one, and the labels in `samples.csv`."""
-    own = [samples.known[label] if label >= 0 else "" for label in samples.labels.tolist()]
-    if truth_csv is not None:
-        with open(truth_csv, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            next(reader, None)
-            for row, name in reader:
-                own[int(row)] = name or own[int(row)]
-    novel = sorted(set(own) - set(samples.known) - {""}, key=_natural)
+    if truth_csv is None:
+        return Truth(samples.labels, samples.known)
+    columns = read_columns(truth_csv, texts=["class"], numbers=["row"])
+    novel = sorted(set(columns["class"]) - set(samples.known) - {""}, key=_natural)
     names = (*samples.known, *novel)
     ids = {name: position for position, name in enumerate(names)} | {"": -1}
-    return Truth(np.array([ids[name] for name in own], np.int64), names)
+    given = np.fromiter(map(ids.__getitem__, columns["class"].tolist()), np.int64)
+    classes = samples.labels.copy()
+    classes[columns["row"][given >= 0]] = given[given >= 0]
+    return Truth(classes, names)
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,13 @@ class Assigned:
 
 def read_assignments(assignments_csv: Path, samples: Samples) -> Assigned:
     """The clusters of every row; DataError where the file is not about these samples."""
-    with open(assignments_csv, newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header = next(reader)
-        columns = dict(zip(header, zip(*reader, strict=True), strict=False))
-    if columns.get("key") != samples.keys:
+    ncd = ["task_aware", "task_agnostic"] if samples.setting == "ncd" else []
+    columns = read_columns(assignments_csv, texts=["key"], numbers=["cluster", *ncd])
+    if tuple(columns["key"].tolist()) != samples.keys:
         raise DataError(
             f"`{assignments_csv}` is not about the samples of this run", hint="run `ncd cluster RUN --force`"
         )
-
-    def numbers(name: str) -> NDArray[np.int64] | None:
-        return np.array(columns[name], np.int64) if name in columns else None
-
-    return Assigned(np.array(columns["cluster"], np.int64), numbers("task_aware"), numbers("task_agnostic"))
+    return Assigned(columns["cluster"], columns.get("task_aware"), columns.get("task_agnostic"))
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

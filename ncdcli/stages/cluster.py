@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from ncdcli.clustering.assign import margins, nearest
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
 from ncdcli.clustering.kinds import KINDS
+from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.base import fields_that_matter, import_kind
@@ -97,20 +97,15 @@ def _write_assignments(
     context: StageContext, samples: Samples, clustering: Clustering, assignments: Assignments
 ) -> None:
     names = [samples.known[known] if known >= 0 else NOVEL for known in clustering.matched]
-    header = ["row", "key", "role", "cluster", "match", "margin"]
     clusters = assignments.clusters.tolist()
-    columns: list[Any] = [
-        range(len(clusters)),
-        samples.keys,
-        samples.roles.tolist(),
-        clusters,
-        (names[cluster] for cluster in clusters),
-        map(str, assignments.margins),  # shortest text that gives the same float32
-    ]
+    columns: dict[str, Any] = {
+        "row": range(len(clusters)),
+        "key": samples.keys,
+        "role": samples.roles.tolist(),
+        "cluster": clusters,
+        "match": [names[cluster] for cluster in clusters],
+        "margin": assignments.margins,  # shortest text that gives the same float32
+    }
     if assignments.task_aware is not None and assignments.task_agnostic is not None:
-        header += ["task_aware", "task_agnostic"]
-        columns += [assignments.task_aware.tolist(), assignments.task_agnostic.tolist()]
-    with open(context.output / "assignments.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(zip(*columns, strict=True))
+        columns |= {"task_aware": assignments.task_aware.tolist(), "task_agnostic": assignments.task_agnostic.tolist()}
+    write_columns(context.output / "assignments.csv", columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.protocols import ClassScores, Predictions, match_and_score_classes, score_split
@@ -210,10 +210,9 @@ def _write_tables(evaluation: _Evaluation) -> None:
         "confusion": {"split": evaluation.config.split, "rows": "clusters 0 … k − 1", "columns": list(names)},
     }
     _write_json(evaluation.context, "matching.json", content)
-    with open(evaluation.context.output / "per_class.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["class", "known", "split", "n", "recall", "precision", "cluster"])
-        writer.writerows(classes)
+    header = ("class", "known", "split", "n", "recall", "precision", "cluster")
+    columns = dict(zip(header, zip(*classes, strict=True), strict=True))
+    write_columns(evaluation.context.output / "per_class.csv", columns)
     table = count_table(
         evaluation.assigned.clusters[scored],
         evaluation.truth.classes[scored],

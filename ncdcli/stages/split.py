@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.data.columns import write_columns
 from ncdcli.data.digests import digest_lines
 from ncdcli.data.kinds import DataConfig
 from ncdcli.data.known import known_class_names
@@ -194,7 +194,4 @@ def _write_truth(folder: Path, rows: _Rows, roles: NDArray[np.str_]) -> None:
     scored = np.isin(roles, ("unlabelled", "test"))
     if not any(name is not None for name, score in zip(rows.truth, scored, strict=True) if score):
         return
-    with open(folder / "truth.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "class"])
-        writer.writerows((row, name or "") for row, name in enumerate(rows.truth))
+    write_columns(folder / "truth.csv", {"row": range(len(rows.truth)), "class": rows.truth})

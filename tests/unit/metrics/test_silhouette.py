@@ -8,7 +8,7 @@ from ncdcli.metrics.silhouette import silhouettes
 def test_equals_scikit_learn_for_several_partitions_at_once():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(1100, 6)).astype(np.float32)
-    partitions = [rng.integers(k, size=1100) * 3 for k in (2, 5, 30)]
+    partitions = [rng.integers(k, size=1100) * 3 for k in (2, 5, 30, 250)]
     found = silhouettes(rows, partitions)
     for values, labels in zip(found, partitions, strict=True):
         np.testing.assert_allclose(values, silhouette_samples(rows, labels), atol=1e-5)
