@@ -14,6 +14,8 @@ FILE_SIZE = 32  # side in pixels of images that come as files of any size, unles
 class SmallCnn(Backbone):
     """Blocks of 3 × 3 convolutions, halved between blocks, then a linear layer over what is left of the image."""
 
+    channels_last = True  # a third faster on a CPU
+
     def __init__(self, config: Config, inputs: InputSpec) -> None:
         super().__init__()
         channels = inputs.shape[0] if inputs.shape else inputs.channels
