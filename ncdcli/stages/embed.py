@@ -76,6 +76,7 @@ def embed_share(fabric: Fabric, job: Job, monitor: Monitor) -> None:
     resources = Resources(str(fabric.device), workers=job.resources.workers)
     embed_rows(job, rows, monitor, resources, scale=world)
     fabric.barrier()
+    monitor.tick(n - world * len(rows))
 
 
 def embed_rows(job: Job, rows: NDArray[np.int64], monitor: Monitor, resources: Resources, *, scale: int = 1) -> None:

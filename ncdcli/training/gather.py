@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ def gather_views(fabric: Fabric, features: Tensor, counts: list[int]) -> list[Te
     if fabric.world_size == 1:
         return list(views)
     padded = F.pad(views, (0, 0, 0, max(counts) - rows))
-    gathered = fabric.all_gather(padded, sync_grads=True)  # (processes, views, most rows, d)
+    gathered = _all_gather(padded, rank=fabric.global_rank, processes=fabric.world_size)
     parts = [gathered[rank, :, :count] for rank, count in enumerate(counts)]
     return list(torch.cat(parts, dim=1))
 
@@ -88,7 +88,29 @@ class SharedBatchNorm2d(_SharedBatchNorm, nn.BatchNorm2d):
     """`nn.BatchNorm2d` over all processes."""
 
 
-def _sum_over_processes(values: Tensor) -> Tensor:
-    from torch.distributed.nn.functional import all_reduce
+class _Sum(torch.autograd.Function):
+    """Sum over processes; what each process' loss owes to a sum, it owes to every process' part of it.
 
-    return all_reduce(values)
+    The functions of `torch.distributed.nn` that do this are deprecated, and their successors not in all versions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)
+
+
+def _sum_over_processes(values: Tensor) -> Tensor:
+    return _Sum.apply(values)
+
+
+def _all_gather(values: Tensor, *, rank: int, processes: int) -> Tensor:
+    """(processes, …) the values of every process: a sum in which each fills its own place."""
+    whole = values.new_zeros((processes, *values.shape))
+    whole[rank] = values
+    return _sum_over_processes(whole)
