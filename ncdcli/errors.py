@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class NcdError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.log: Path | None = None  # where the traceback is, for a fault that nobody foresaw
+        self.resume = ""  # the command that goes on, where a stage was stopped or failed
 
 
 class UsageError(NcdError):

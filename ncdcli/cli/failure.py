@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,62 +18,71 @@ from ncdcli.pipeline.failure import resume_command
 
 
 def report(error: BaseException, session: Session) -> int:
-    """Print `error` to stderr (and as one JSON object to stdout under `--json`); the exit code to end with."""
-    if not isinstance(error, NcdError):
-        return _report_fault(error, session)
-    _print_error(error.message)
-    for problem in getattr(error, "problems", ()):
+    """Print `error` to stderr (and as one JSON object to stdout under `--json`); the exit code to end with.
+
+    The last line after a failed or interrupted stage is the command that goes on.
+    """
+    found = error if isinstance(error, NcdError) else _fault(error, session)
+    resume = _resume(found, session)
+    with suppress(OSError):  # nobody reads stderr any more
+        _print(error, found, resume=resume)
+    if session.json and not session.answered:
+        session.answer(_as_object(error, found, resume=resume))
+    return found.exit_code
+
+
+def _print(error: BaseException, found: NcdError, *, resume: str) -> None:
+    _print_error(found.message)
+    for problem in getattr(found, "problems", ()):
         print(problem, file=sys.stderr)
-    _print_traceback_if_asked(error)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
-    _print_resume(session, error.hint, exit_code=error.exit_code)
-    if session.json and not session.answered:
-        session.answer(_as_object(error))
-    return error.exit_code
-
-
-def _report_fault(error: BaseException, session: Session) -> int:
-    """An exception that nobody raised on purpose: one line, the path of the log, exit code 1."""
-    log = _write_log(error, session)
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    _print_error(f"unexpected fault: {message.splitlines()[0]}")
-    _print_traceback_if_asked(error)
-    print(f"log: {log}", file=sys.stderr)
-    _print_resume(session, "", exit_code=1)
-    if session.json and not session.answered:
-        session.answer({"error": {"kind": type(error).__name__, "message": message, "exit_code": 1, "log": str(log)}})
-    return 1
-
-
-def _write_log(error: BaseException, session: Session) -> Path:
-    """Append the traceback to the log of the run, or to one in the temporary folder where there is no run."""
-    if session.run is not None and session.run.is_dir():
-        log = session.run / "ncd.log"
-    else:
-        log = Path(tempfile.gettempdir()) / f"ncd-{os.getpid()}.log"
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    lines = "".join(traceback.format_exception(error))
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(f"{now} {session.command}\n{lines}\n")
-    return log
-
-
-def _print_traceback_if_asked(error: BaseException) -> None:
     if os.environ.get("NCD_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
+    if found.hint:
+        print(f"hint: {found.hint}", file=sys.stderr)
+    if found.log is not None:
+        print(f"log: {found.log}", file=sys.stderr)
+    if resume:
+        print(f"to go on: {resume}", file=sys.stderr)
 
 
-def _print_resume(session: Session, hint: str, *, exit_code: int) -> None:
-    """The last line after a failed or interrupted stage is the command that goes on, unless the hint has it.
+def _fault(error: BaseException, session: Session) -> NcdError:
+    """An exception that nobody raised on purpose, as an error of one line with the path of a log."""
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    fault = NcdError(f"unexpected fault: {message.splitlines()[0]}")
+    fault.log = _write_log(error, session)
+    return fault
 
-    Wrong usage, an invalid recipe, something missing or an unmet bound are not cured by the same command.
+
+def _write_log(error: BaseException, session: Session) -> Path | None:
+    """Append the traceback to a log; where none can be written it goes to stderr, and the path is None."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    lines = "".join(traceback.format_exception(error))
+    for log in _logs(session):
+        with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+            file.write(f"{now} {session.command}\n{lines}\n")
+            return log
+    with suppress(OSError):
+        print(lines, file=sys.stderr, end="")
+    return None
+
+
+def _logs(session: Session) -> Iterator[Path]:
+    """Where a log may be: in the run; in the temporary folder, if there is one that can be written."""
+    if session.run is not None and session.run.is_dir():
+        yield session.run / "ncd.log"
+    with suppress(OSError):
+        yield Path(tempfile.gettempdir()) / f"ncd-{os.getpid()}.log"
+
+
+def _resume(error: NcdError, session: Session) -> str:
+    """The command that goes on; empty where there is nothing to go on with.
+
+    Wrong usage, an invalid recipe, something missing or an unmet bound are not cured by the same command, unless
+    a stage was under way.
     """
-    if session.run is None or exit_code in (2, 3, 4, 6):
-        return
-    command = resume_command(session.command)
-    if command not in hint:
-        print(f"to go on: {command}", file=sys.stderr)
+    if error.resume or session.run is None or error.exit_code in (2, 3, 4, 6):
+        return error.resume
+    return resume_command(session.command)
 
 
 def _print_error(message: str) -> None:
@@ -81,16 +92,20 @@ def _print_error(message: str) -> None:
         print(f"error: {message}", file=sys.stderr)
 
 
-def _as_object(error: NcdError) -> dict[str, Any]:
+def _as_object(error: BaseException, found: NcdError, *, resume: str) -> dict[str, Any]:
     content: dict[str, Any] = {
         "kind": type(error).__name__,
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
+        "message": found.message,
+        "hint": found.hint,
+        "exit_code": found.exit_code,
     }
-    if isinstance(error, RecipeError):
+    if found.log is not None:
+        content["log"] = str(found.log)
+    if resume:
+        content["resume"] = resume
+    if isinstance(found, RecipeError):
         content["problems"] = [
             {"message": problem.message, "place": problem.place, "line": problem.source_line, "hint": problem.hint}
-            for problem in error.problems
+            for problem in found.problems
         ]
     return {"error": content}

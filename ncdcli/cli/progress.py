@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ncdcli.cli.output import seconds
@@ -21,7 +23,35 @@ def open_progress(*, quiet: bool = False, file: TextIO | None = None) -> Progres
     stream = sys.stderr if file is None else file
     if quiet:
         return SilentProgress()
-    return BarProgress(stream) if stream.isatty() else LineProgress(stream)
+    bars = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return BarProgress(Tolerant(stream)) if bars else LineProgress(Tolerant(stream))
+
+
+class Tolerant(StringIO):
+    """Writes to another file what that still takes: a terminal or reader that went away stops no work."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self._file = file
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._file.encoding
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 class SilentProgress:

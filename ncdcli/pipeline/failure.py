@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from ncdcli.errors import Interrupted, NcdError
+from ncdcli.pipeline.work import has_checkpoint
 from ncdcli.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -18,10 +21,10 @@ FULL_TEXTS = ("No space left on device", "os error 28")  # safetensors raises an
 MEBIBYTE = 1 << 20
 
 
-def explain(error: Exception, *, stage: str, run: RunFolder, command: str) -> NcdError:
+def explain(error: Exception, *, stage: str, run: RunFolder, resume: str) -> NcdError:
     """The error to raise for `error`: itself if it was raised on purpose, else NcdError with the path of the log.
 
-    The hint says in either case which command goes on. The traceback goes to the log.
+    It is told the command that goes on. The traceback goes to the log.
     """
     logger.error("stage %s failed", stage, exc_info=error)
     if isinstance(error, NcdError):
@@ -29,22 +32,23 @@ def explain(error: Exception, *, stage: str, run: RunFolder, command: str) -> Nc
     elif is_disk_full(error, run.path):
         explained = _full(run, f"stage `{stage}`")
     else:
-        explained = NcdError(
-            f"stage `{stage}` failed: {type(error).__name__}: {_first_line(error)} (log: {run.log_path})"
-        )
-    explained.hint = _with_command(explained.hint, command, stage)
+        explained = NcdError(f"stage `{stage}` failed: {type(error).__name__}: {_first_line(error)}")
+        explained.log = run.log_path
+    explained.resume = resume
     return explained
 
 
-def interruption(*, stage: str, work: Path | None, exit_code: int, command: str) -> Interrupted:
+def interruption(*, stage: str, work: Path | None, exit_code: int, resume: str) -> Interrupted:
     """The error for a stop that was asked for: what is saved, and how to go on. `work`: where the stage is."""
     if work is None:
         message = f"stopped before `{stage}`; all before it is saved"
-    elif any(work.glob("checkpoint*")):
+    elif has_checkpoint(work):
         message = f"interrupted in `{stage}`; state saved"
     else:
         message = f"interrupted in `{stage}`; all before it is saved, `{stage}` itself will start again"
-    return Interrupted(message, exit_code=exit_code, hint=_with_command("", command, stage))
+    stopped = Interrupted(message, exit_code=exit_code)
+    stopped.resume = resume
+    return stopped
 
 
 @contextmanager
@@ -69,9 +73,19 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
     return wrote and shutil.disk_usage(folder).free < MEBIBYTE
 
 
-def resume_command(command: str) -> str:
-    """The command line without what would throw the saved state away."""
-    return " ".join(word for word in command.split(" ") if word != "--restart")
+def resume_command(command: str, *, done: Collection[str] = ()) -> str:
+    """The command line without what would throw saved state away: `--restart`, and `--force` of stages now `done`."""
+    try:
+        words = iter(shlex.split(command))
+    except ValueError:  # not a command line of ours
+        return command
+    kept: list[str] = []
+    for word in words:
+        option = [word, *islice(words, 1)] if word == "--force" else [word]
+        stage = option[-1].removeprefix("--force=").replace("-", "_")
+        if word != "--restart" and not (word.startswith("--force") and stage in done):
+            kept += option
+    return shlex.join(kept)
 
 
 def _full(run: RunFolder, who: str) -> NcdError:
@@ -80,11 +94,6 @@ def _full(run: RunFolder, who: str) -> NcdError:
         f"the disk is full: {who} could not write in `{run.path}` ({free:.0f} MiB free); nothing half-written counts",
         hint=f"free some space (`ncd clean {run.path}` removes replaced results)",
     )
-
-
-def _with_command(hint: str, command: str, stage: str) -> str:
-    goes_on = f"`{resume_command(command)}` goes on from `{stage}`" if command else ""
-    return "; then ".join(part for part in (hint, goes_on) if part)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from ncdcli.errors import MissingError, NcdError, UsageError
 from ncdcli.pipeline.fingerprint import DATA, IDENTITY, Ingredients, canonical_json, changes, stage_config
 from ncdcli.pipeline.spec import STAGES, StageSpec, name_of
 from ncdcli.pipeline.work import find_reusable, interrupted_at, read_work
-from ncdcli.run.folder import RunFolder
+from ncdcli.run.folder import NOT_DONE, RunFolder
 from ncdcli.run.lock import Owner
 from ncdcli.run.manifest import FileRecord, Manifest
 
@@ -265,7 +265,7 @@ def _data_identity(data: Any) -> dict[str, Any]:
 
 
 def _joined(why: str, more: str) -> str:
-    return more if why == "not done yet" else f"{why}; {more}"
+    return more if why == NOT_DONE else f"{why}; {more}"
 
 
 def _reuse_reason(source: Path) -> str:

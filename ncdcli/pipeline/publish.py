@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ncdcli.errors import NcdError
+from ncdcli.pipeline.context import Resources
+from ncdcli.pipeline.distributed import world_size
+from ncdcli.pipeline.fingerprint import Ingredients
 from ncdcli.pipeline.spec import StageSpec, name_of
 from ncdcli.pipeline.work import is_temporary
-from ncdcli.run import files
+from ncdcli.run import files, provenance
 from ncdcli.run.folder import RunFolder, read_state
 from ncdcli.run.manifest import MANIFEST, FileRecord, Manifest
 
@@ -35,6 +38,37 @@ def record_outputs(folder: Path, spec: StageSpec) -> dict[str, FileRecord]:
         files.sync(folder / name)
         records[name] = FileRecord.of(folder / name)
     return records
+
+
+def make_manifest(
+    spec: StageSpec,
+    ingredients: Ingredients,
+    *,
+    outputs: Mapping[str, FileRecord],
+    resources: Resources,
+    command: str,
+) -> Manifest:
+    """The manifest of a stage whose code has just run in this process, without its times."""
+    return Manifest(
+        stage=spec.name,
+        version=spec.version,
+        fingerprint=ingredients.fingerprint,
+        config=dict(ingredients.config),
+        seed=ingredients.seed,
+        inputs=dict(ingredients.inputs),
+        outputs=dict(outputs),
+        started="",
+        seconds=0.0,
+        device=provenance.device(resources.device) if spec.distributed else "cpu",
+        threads=provenance.threads(),
+        processes=max(resources.processes, world_size()) if spec.distributed else 1,
+        peak_memory_bytes=provenance.peak_memory_bytes(),
+        code=provenance.code(),
+        packages=provenance.packages(),
+        command=command,
+        python=provenance.python(),
+        host=provenance.host(),
+    )
 
 
 def publish(run: RunFolder, manifest: Manifest) -> None:

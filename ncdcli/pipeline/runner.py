@@ -6,8 +6,8 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import Any
 
 from ncdcli.errors import Interrupted, MissingError, NcdError
 from ncdcli.pipeline.context import Progress, Resources, StageContext, stage_stream
-from ncdcli.pipeline.distributed import Crew, Quiet, is_worker, world_size
-from ncdcli.pipeline.failure import explain, interruption, told_about_full_disk
-from ncdcli.pipeline.fingerprint import DATA, visible_config
+from ncdcli.pipeline.distributed import Crew, Quiet, is_worker
+from ncdcli.pipeline.failure import explain, interruption, resume_command, told_about_full_disk
+from ncdcli.pipeline.fingerprint import visible_config
 from ncdcli.pipeline.plan import Action, Decision, Identity, Plan, Planner, make_plan, needed, select
-from ncdcli.pipeline.publish import check_inputs_unchanged, link_outputs, publish, record_outputs
+from ncdcli.pipeline.publish import check_inputs_unchanged, link_outputs, make_manifest, publish, record_outputs
 from ncdcli.pipeline.signals import StopSignals
 from ncdcli.pipeline.spec import STAGES, StageSpec, name_of
 from ncdcli.pipeline.work import read_work
 from ncdcli.run import files, provenance
-from ncdcli.run.folder import RunFolder
+from ncdcli.run.folder import NOT_DONE, RunFolder
 from ncdcli.run.journal import now
 from ncdcli.run.log import log_to
-from ncdcli.run.manifest import MANIFEST, Manifest
+from ncdcli.run.manifest import MANIFEST, FileRecord, Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ def execute(
 ) -> list[StageResult]:
     """Bring the named `stages` (default: all) of a run up to date; one result for each, and for each that was linked.
 
-    `resolved` has `recipe`, `source_text` and `to_yaml()`. `command` is the command line, for the record and for the
-    hint that says how to go on. In a worker process of `torchrun` nothing is planned and the list is empty.
+    `resolved` has `recipe`, `source_text` and `to_yaml()`. `command` is the command line, for the record and for
+    errors, which say how to go on. In a worker process of `torchrun` nothing is planned and the list is empty.
 
     Raises MissingError if a stage before the named ones has to be done first, or the data are not here; RunBusyError;
     Interrupted after Ctrl-C or SIGTERM; NcdError if a stage fails.
@@ -117,10 +117,18 @@ class Runner:
         self._command = command
         self._crew = crew
         self._stop = stop
+        self._done: list[str] = []
 
     def advance(self, spec: StageSpec, asked_for: bool) -> StageResult | None:
         """Bring one stage up to date; None if it is up to date and was not asked for."""
-        decision = self._planner.decide(spec)
+        try:
+            return self._advance(spec, asked_for)
+        except KeyboardInterrupt as error:
+            raise self._interruption(spec.name, None) from error
+
+    def _advance(self, spec: StageSpec, asked_for: bool) -> StageResult | None:
+        with self._stop.at_once():  # this may take a while: samples are looked at, changed files are read
+            decision = self._planner.decide(spec)
         if decision.problem is not None:
             raise decision.problem
         started = time.monotonic()
@@ -131,6 +139,7 @@ class Runner:
         elif decision.action != "reuse":
             self._attempt(spec, decision)
         self._planner.settle(replace(decision, action="keep"))
+        self._done.append(spec.name)
         if decision.action == "keep" and not asked_for:
             return None
         assert decision.fingerprint is not None
@@ -143,7 +152,8 @@ class Runner:
         while decision.source is not None:
             assert decision.fingerprint is not None
             work = run.work_dir(spec.name, decision.fingerprint)
-            manifest = self._link(decision, work)
+            with self._stop.at_once():
+                manifest = self._link(decision, work)
             if manifest is not None:
                 publish(run, manifest)
                 origin = manifest.reused_from
@@ -179,19 +189,19 @@ class Runner:
         events, fingerprint = self._run_folder.events, decision.fingerprint
         assert fingerprint is not None
         work = self._run_folder.work_dir(spec.name, fingerprint)
-        if self._stop.requested():
-            raise self._interruption(spec.name, None)
         try:
             self._say(decision)
             self._run_and_publish(spec, decision, work)
         except (Interrupted, KeyboardInterrupt) as error:
-            events.append("interrupted", spec.name, fingerprint=fingerprint)
+            with suppress(OSError):  # the disk may be full
+                events.append("interrupted", spec.name, fingerprint=fingerprint)
             raise self._interruption(spec.name, work, error) from error
         except Exception as error:
             if self._stop.requested() and not isinstance(error, NcdError):  # a loader process got the signal as well
-                events.append("interrupted", spec.name, fingerprint=fingerprint, error=repr(error))
+                with suppress(OSError):
+                    events.append("interrupted", spec.name, fingerprint=fingerprint, error=repr(error))
                 raise self._interruption(spec.name, work) from error
-            explained = explain(error, stage=spec.name, run=self._run_folder, command=self._command)
+            explained = explain(error, stage=spec.name, run=self._run_folder, resume=self._resume())
             with suppress(OSError):  # the disk may be full
                 events.append("failed", spec.name, fingerprint=fingerprint, error=explained.message)
             raise explained from (None if explained is error else error)
@@ -207,7 +217,7 @@ class Runner:
             publish(run, Manifest.read(work))
         else:
             (work / MANIFEST).unlink(missing_ok=True)
-            manifest = self._run_stage(spec, decision.fingerprint, work)
+            manifest = self._run_stage(spec, work)
             update = {"started": started, "seconds": round(time.monotonic() - began, 3), "resumed": resumed}
             publish(run, manifest.model_copy(update=update))
         seconds = round(time.monotonic() - began, 3)
@@ -223,36 +233,30 @@ class Runner:
         work.mkdir(parents=True)
         return False
 
-    def _run_stage(self, spec: StageSpec, fingerprint: str, work: Path) -> Manifest:
+    def _run_stage(self, spec: StageSpec, work: Path) -> Manifest:
         """Run the stage's code in `work` and check what went in and came out; the manifest to publish with."""
-        planner, run = self._planner, self._run_folder
+        planner = self._planner
         inputs = planner.input_records(spec)
         provenance.forget_peak_memory()
         self._call(spec, self._context(spec, work, inputs))
-        check_inputs_unchanged(run, inputs, stage=spec.name)
-        if DATA in spec.sections and planner.fresh_identity() != planner.identity():
-            raise NcdError(f"the data changed while `{spec.name}` was reading them: its result is not kept")
+        try:
+            self._check_unchanged(spec, inputs)
+        except NcdError:
+            files.remove(work)  # nothing may go on from a checkpoint of mixed origin
+            raise
         ingredients = planner.ingredients(spec, inputs=inputs)
-        return Manifest(
-            stage=spec.name,
-            version=spec.version,
-            fingerprint=fingerprint,
-            config=dict(ingredients.config),
-            seed=ingredients.seed,
-            inputs=dict(ingredients.inputs),
-            outputs=record_outputs(work, spec),
-            started="",
-            seconds=0.0,
-            device=provenance.device(self._resources.device) if spec.distributed else "cpu",
-            threads=provenance.threads(),
-            processes=max(self._resources.processes, world_size()) if spec.distributed else 1,
-            peak_memory_bytes=provenance.peak_memory_bytes(),
-            code=provenance.code(),
-            packages=provenance.packages(),
-            command=self._command,
-            python=provenance.python(),
-            host=provenance.host(),
+        return make_manifest(
+            spec, ingredients, outputs=record_outputs(work, spec), resources=self._resources, command=self._command
         )
+
+    def _check_unchanged(self, spec: StageSpec, inputs: Mapping[str, FileRecord]) -> None:
+        """Nothing, or NcdError: the stage may have read something else than its fingerprint says."""
+        check_inputs_unchanged(self._run_folder, inputs, stage=spec.name)
+        if spec.reads_data and self._planner.fresh_identity() != self._planner.identity():
+            raise NcdError(
+                f"the data changed while `{spec.name}` was reading them: its result is not kept",
+                hint="let nothing else write to the data while stages read them",
+            )
 
     def _context(self, spec: StageSpec, work: Path, present: Collection[str]) -> StageContext:
         names = [name for name, _ in map(name_of, spec.inputs) if name in present]
@@ -268,17 +272,22 @@ class Runner:
 
     def _call(self, spec: StageSpec, context: StageContext) -> None:
         config = visible_config(self._planner.recipe, spec)
-        if spec.distributed:
-            self._crew.run(spec.module, context, config)
-        else:
-            import_module(spec.module).run(context, config)
+        with nullcontext() if spec.stops_itself else self._stop.at_once():
+            if spec.distributed:
+                self._crew.run(spec.module, context, config)
+            else:
+                import_module(spec.module).run(context, config)
 
     def _say(self, decision: Decision) -> None:
-        self._progress.note(f"{decision.stage}: {decision.reason}")
+        reason = "running" if decision.reason == NOT_DONE else decision.reason
+        self._progress.note(f"{decision.stage}: {reason}")
         logger.info("%s, action %s: %s", decision.stage, decision.action, decision.reason)
 
     def _interruption(self, stage: str, work: Path | None, error: BaseException | None = None) -> Interrupted:
         code = (
             error.exit_code if isinstance(error, Interrupted) and not self._stop.requested() else self._stop.exit_code
         )
-        return interruption(stage=stage, work=work, exit_code=code, command=self._command)
+        return interruption(stage=stage, work=work, exit_code=code, resume=self._resume())
+
+    def _resume(self) -> str:
+        return resume_command(self._command, done=self._done)

@@ -1,25 +1,28 @@
-"""Ctrl-C and SIGTERM as a wish that stages ask about, so that they can save their state first."""
+"""Ctrl-C, SIGTERM and a lost terminal: stages that save their state first ask about them, others stop at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-WATCHED = (signal.SIGINT, signal.SIGTERM)
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM is only noted, and a second SIGINT raises KeyboardInterrupt.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP is only noted, and a second SIGINT raises KeyboardInterrupt.
 
+    Within `at_once` every one of them does: for what has nothing to save, and should not keep anybody waiting.
     Python lets only the main thread set handlers: entered in another one, nothing is noted and nothing changes.
     """
 
     def __init__(self, on_first: Callable[[str], None] = lambda name: None) -> None:
         self.received: signal.Signals | None = None
         self._on_first = on_first
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def requested(self) -> bool:
@@ -28,12 +31,25 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """130 for SIGINT, 143 for SIGTERM."""
+        """130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + (self.received or signal.SIGINT)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Context in which a signal, now or noted before, raises KeyboardInterrupt where the code stands."""
+        self._at_once = True
+        try:
+            if self.requested():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in WATCHED}
+            nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            watched = [number for number in WATCHED if number != signal.SIGHUP or not nohup]
+            self._before = {number: signal.signal(number, self._note) for number in watched}
         return self
 
     def __exit__(
@@ -43,8 +59,9 @@ class StopSignals:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is None:
-            self.received = signal.Signals(number)
-            self._on_first(self.received.name)
-        elif number == signal.SIGINT:
+        first, self.received = self.received is None, self.received or signal.Signals(number)
+        if self._at_once or (number == signal.SIGINT and not first):
             raise KeyboardInterrupt
+        if first:
+            with suppress(RuntimeError, OSError):  # the signal came while another line was printed; nobody reads it
+                self._on_first(self.received.name)

@@ -28,7 +28,12 @@ def read_work(folder: Path, stage: str, fingerprint: str) -> Left | None:
     manifest, _ = read_state(folder, stage)
     if manifest is not None and manifest.fingerprint == fingerprint and not manifest.changed_outputs(folder):
         return "finished"
-    return "checkpoint" if any(folder.glob("checkpoint*")) else "nothing"
+    return "checkpoint" if has_checkpoint(folder) else "nothing"
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is something to resume from; the rest of a checkpoint that was being written is nothing."""
+    return any(path.suffix != ".tmp" for path in folder.glob("checkpoint*"))
 
 
 def interrupted_at(folder: Path) -> float:

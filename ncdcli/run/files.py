@@ -10,16 +10,26 @@ from pathlib import Path
 from typing import Any
 
 BLOCK_BYTES = 1 << 20
+TEMPORARY = ".new-"  # how the names of half-written files start
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Put `content` at `path` by one rename, so that a reader or a crash sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what a killed `write_atomic` left."""
+    return path.name.startswith(TEMPORARY) and path.name.endswith(".tmp")
 
 
 def json_bytes(content: Any) -> bytes:

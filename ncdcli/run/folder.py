@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ncdcli.errors import MissingError, NcdError, UsageError
-from ncdcli.run.files import json_bytes, write_atomic
+from ncdcli.run.files import is_temporary, json_bytes, write_atomic
 from ncdcli.run.journal import Journal, now
 from ncdcli.run.lock import LOCK, Owner, hold_lock, read_owner
 from ncdcli.run.manifest import Manifest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # raised when a run folder means something else to an older version
 RUNS = Path("runs")
 SHORT = 16  # characters of a fingerprint that name a folder
-OURS = (LOCK, ".run.json.")  # may lie in a folder that is about to become a run
+NOT_DONE = "not done yet"  # why a stage that never was runs
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class RunFolder:
             self.info()
         elif self.path.exists() and not self.path.is_dir():
             raise UsageError(f"`{self.path}` is a file, not a run folder", hint="choose another `--run`")
-        elif self.path.is_dir() and any(not entry.name.startswith(OURS) for entry in self.path.iterdir()):
+        elif self.path.is_dir() and not all(map(_precedes_a_run, self.path.iterdir())):
             raise UsageError(
                 f"`{self.path}` is not empty and is not a run (it has no `run.json`): nothing was written there",
                 hint="choose another `--run`",
@@ -137,6 +137,8 @@ class RunFolder:
         """Write run.json, recipe.yaml and recipe.source.yaml, or bring them up to date. Call it under `lock`."""
         self.check_writable()
         self.path.mkdir(parents=True, exist_ok=True)
+        for left_over in filter(is_temporary, list(self.path.iterdir())):  # by a killed process
+            left_over.unlink()
         info = self.info() if self.exists else RunInfo(resolved.recipe.name, now(), FORMAT, ())
         commands = [*info.commands, {"time": now(), "command": command}]
         content = {"format": FORMAT, "name": resolved.recipe.name, "created": info.created, "commands": commands}
@@ -162,12 +164,17 @@ def read_state(folder: Path, stage: str) -> tuple[Manifest | None, str]:
     try:
         manifest = Manifest.read(folder)
     except (FileNotFoundError, NotADirectoryError):
-        return None, "not done yet"
+        return None, NOT_DONE
     except (OSError, ValueError) as error:
         return None, f"its manifest is damaged ({error})"
     if manifest.stage != stage:
         return None, f"its manifest is of another stage, `{manifest.stage}`"
     return manifest, ""
+
+
+def _precedes_a_run(path: Path) -> bool:
+    """Whether it may lie in a folder that is about to become a run: what a process leaves that is killed early."""
+    return path.name.startswith(LOCK) or is_temporary(path)
 
 
 def default_run_path(recipe: Recipe) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -31,4 +31,5 @@ def log_to(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         ours.setLevel(level)
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what a full disk did not take is tried again, and fails again
+            handler.close()

@@ -22,10 +22,10 @@ def run(context, config):
         temporary = checkpoint.with_name("checkpoint.json.tmp")
         temporary.write_text(json.dumps(state))
         os.replace(temporary, checkpoint)
-        metrics.write_text("\n".join(state["lines"]))
         if f"epoch {epoch}" in toystages.HOOKS:
             toystages.HOOKS[f"epoch {epoch}"](context)
         if context.stop_requested():
             raise Interrupted("asked to stop")
+    metrics.write_text("\n".join(state["lines"]))
     (context.output / "model.json").write_text(json.dumps({"weight": state["weight"]}))
     toystages.called("train", context)

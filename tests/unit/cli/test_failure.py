@@ -65,10 +65,39 @@ def test_the_last_line_is_the_command_that_goes_on(tmp_path: Path, capsys: Captu
     assert capsys.readouterr().err.splitlines()[-1] == "to go on: ncd run 'my recipe.yaml' --set seed=1"
 
 
-def test_a_hint_that_has_the_command_is_not_repeated(tmp_path: Path, capsys: Capture) -> None:
-    session = Session(run=tmp_path, arguments=["run", "digits-gcd"])
-    report(NcdError("stopped", hint="`ncd run digits-gcd` goes on from `embed`"), session)
-    assert capsys.readouterr().err.splitlines()[-1] == "hint: `ncd run digits-gcd` goes on from `embed`"
+def test_hint_log_and_command_are_each_printed_once(tmp_path: Path, capsys: Capture) -> None:
+    error = NcdError("stage `embed` failed: ValueError: x", hint="lower the batch size")
+    error.log, error.resume = tmp_path / "ncd.log", "ncd run digits-gcd"
+    report(error, Session(run=tmp_path, arguments=["run", "digits-gcd", "--restart"]))
+    assert capsys.readouterr().err.splitlines() == [
+        "error: stage `embed` failed: ValueError: x",
+        "hint: lower the batch size",
+        f"log: {tmp_path / 'ncd.log'}",
+        "to go on: ncd run digits-gcd",
+    ]
+
+
+def test_json_tells_the_log_and_the_command_that_goes_on(tmp_path: Path, capsys: Capture) -> None:
+    error = NcdError("x")
+    error.log, error.resume = tmp_path / "ncd.log", "ncd run y"
+    report(error, Session(json=True))
+    answer = json.loads(capsys.readouterr().out)["error"]
+    assert (answer["log"], answer["resume"]) == (str(tmp_path / "ncd.log"), "ncd run y")
+
+
+def test_a_fault_that_no_log_can_take_is_told_in_full(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ncd.log").mkdir()  # cannot be written
+
+    def no_folder() -> str:
+        raise FileNotFoundError("no usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", no_folder)
+    assert report(ValueError("broken"), Session(run=tmp_path, arguments=["run", "x"])) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert "ValueError: broken" in lines
+    assert lines[-2:] == ["error: unexpected fault: ValueError: broken", "to go on: ncd run x"]
 
 
 @pytest.mark.parametrize("error", [UsageError("x"), RecipeError("x"), MissingError("x"), RequirementError("x")])

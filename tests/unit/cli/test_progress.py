@@ -65,7 +65,31 @@ def test_bars_show_values_and_nest() -> None:
     assert "again" in file.getvalue()
 
 
-def test_the_reporter_suits_where_stderr_goes() -> None:
+def test_the_reporter_suits_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     assert isinstance(open_progress(file=io.StringIO()), LineProgress)
     assert isinstance(open_progress(file=Terminal()), BarProgress)
     assert isinstance(open_progress(quiet=True, file=Terminal()), SilentProgress)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_reader_that_went_away_stops_no_work(terminal: bool) -> None:
+    class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    progress = open_progress(file=Gone())
+    progress.note("split: running")
+    with progress.track("training", 10) as tick:
+        tick(10)
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(open_progress(file=Terminal()), LineProgress)

@@ -6,8 +6,13 @@ import signal
 import threading
 
 import pytest
+import toystages
 
 from ncdcli.errors import Interrupted
+from ncdcli.pipeline import runner
+from ncdcli.pipeline.distributed import Quiet
+from ncdcli.pipeline.failure import resume_command
+from ncdcli.pipeline.runner import execute
 from ncdcli.pipeline.signals import StopSignals
 
 
@@ -23,7 +28,8 @@ def test_signal_saves_state_and_the_same_command_goes_on(toy, new_toy, hooks, nu
         toy.execute(train={"epochs": 6})
     assert caught.value.exit_code == exit_code
     assert caught.value.message == "interrupted in `train`; state saved"
-    assert caught.value.hint == "`ncd run toy` goes on from `train`"
+    assert caught.value.hint == ""
+    assert caught.value.resume == "ncd run toy"
     assert toy.run.events.read()[-1]["event"] == "interrupted"
     hooks.clear()
     decision = toy.plan(train={"epochs": 6})["train"]
@@ -96,13 +102,46 @@ def test_stage_without_checkpoint_starts_again_in_an_empty_folder(toy, hooks):
     assert toy.run.manifest("embed") is not None
 
 
-def test_stage_that_asks_nobody_is_finished_and_the_next_one_not_begun(toy, hooks, calls):
-    hooks["split"] = interrupt(signal.SIGTERM)
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_stage_that_asks_nobody_is_stopped_where_it_stands(toy, hooks, number, exit_code):
+    went_on = []
+    hooks["embed"] = lambda context: (os.kill(os.getpid(), number), went_on.append("after the signal"))
+    with pytest.raises(Interrupted) as caught:
+        toy.execute()
+    assert caught.value.exit_code == exit_code
+    assert caught.value.message == "interrupted in `embed`; all before it is saved, `embed` itself will start again"
+    assert went_on == []
+    assert [event["event"] for event in toy.run.events.read() if event["stage"] == "embed"] == [
+        "started", "interrupted",
+    ]  # fmt: skip
+    hooks.clear()
+    assert [result.action for result in toy.execute()] == ["keep", "keep", "run", "run"]
+
+
+def test_signal_during_a_long_look_at_the_data_stops_before_the_stage(toy, monkeypatch):
+    looks = []
+
+    def long_look(data):
+        looks.append(data)
+        if len(looks) == 2:  # the first is before the run is locked
+            os.kill(os.getpid(), signal.SIGTERM)
+        return toystages.identity(data)
+
+    with pytest.raises(Interrupted) as caught:
+        execute(toystages.resolved(), toy.run, table=toystages.TABLE, identity=long_look, command="ncd run toy")
+    assert caught.value.message == "stopped before `split`; all before it is saved"
+    assert caught.value.exit_code == 143
+    assert not toy.run.stage_dir("split").exists()
+
+
+def test_signal_during_publishing_waits_until_the_stage_is_in_place(toy, monkeypatch):
+    publish = runner.publish
+    monkeypatch.setattr(
+        runner, "publish", lambda run, manifest: (os.kill(os.getpid(), signal.SIGINT), publish(run, manifest))
+    )
     with pytest.raises(Interrupted) as caught:
         toy.execute()
     assert caught.value.message == "stopped before `train`; all before it is saved"
-    assert caught.value.exit_code == 143
-    assert calls == ["split"]
     assert toy.run.manifest("split") is not None
 
 
@@ -115,11 +154,58 @@ def test_second_ctrl_c_stops_at_once(toy, hooks):
         os.kill(os.getpid(), signal.SIGINT)
         went_on.append("after the second signal")
 
-    hooks["split"] = impatient
+    hooks["epoch 0"] = impatient
     with pytest.raises(Interrupted) as caught:
         toy.execute()
     assert caught.value.exit_code == 130
+    assert caught.value.message == "interrupted in `train`; state saved"  # by the checkpoint of the epoch before
     assert went_on == ["after the first signal"]
+
+
+def test_second_sigterm_waits_for_the_checkpoint(toy, hooks):
+    hooks["epoch 0"] = lambda context: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)]
+    with pytest.raises(Interrupted) as caught:
+        toy.execute()
+    assert caught.value.message == "interrupted in `train`; state saved"
+
+
+def test_announcement_that_cannot_be_printed_does_not_keep_a_stage_from_saving(toy, hooks):
+    class Broken(Quiet):
+        def note(self, message):
+            if "stopping" in message:
+                raise RuntimeError("reentrant call inside <_io.BufferedWriter>")
+
+    hooks["epoch 0"] = interrupt(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        execute(toystages.resolved(), toy.run, table=toystages.TABLE, identity=toystages.identity, progress=Broken())
+    assert caught.value.message == "interrupted in `train`; state saved"
+
+
+def test_half_of_a_checkpoint_is_nothing_to_go_on_from(toy, hooks):
+    def die_while_writing(context):
+        (context.output / "checkpoint.json").rename(context.output / "checkpoint.json.tmp")
+        raise KeyboardInterrupt
+
+    hooks["epoch 0"] = die_while_writing
+    with pytest.raises(Interrupted) as caught:
+        toy.execute()
+    assert caught.value.message == "interrupted in `train`; all before it is saved, `train` itself will start again"
+    assert toy.plan()["train"].action == "run"
+
+
+@pytest.mark.parametrize(
+    ("command", "resumes"),
+    [
+        ("ncd run toy --restart", "ncd run toy"),
+        ("ncd run toy --force split --force train", "ncd run toy --force train"),
+        ("ncd run toy --force=split --set 'a=b c' --force=estimate-k", "ncd run toy --set 'a=b c'"),
+        ("ncd run split", "ncd run split"),
+        ("it's no command", "it's no command"),
+        ("", ""),
+    ],
+)
+def test_command_that_goes_on_throws_nothing_away(command, resumes):
+    assert resume_command(command, done=["split", "estimate_k"]) == resumes
 
 
 def test_error_caused_by_the_signal_counts_as_interruption(toy, hooks):
@@ -193,3 +279,13 @@ def test_damaged_finished_work_is_not_put_in_place(toy, calls):
     toy.execute()
     assert calls == ["train"]
     assert (toy.run.path / "train/model.json").read_bytes() == expected
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -6,11 +6,13 @@ import logging
 import os
 import shutil
 import warnings
+from dataclasses import replace
 
 import pytest
 import toystages
 
 from ncdcli.errors import MissingError, NcdError, RunBusyError, UsageError
+from ncdcli.pipeline.distributed import Quiet
 from ncdcli.pipeline.runner import execute
 from ncdcli.run.manifest import FileRecord, Manifest
 
@@ -252,8 +254,10 @@ def test_failure_names_the_log_and_the_command_that_goes_on(toy, hooks):
         toy.execute(command="ncd run toy --restart --set 'score.digits=3'")
     error = caught.value
     assert error.exit_code == 1
-    assert error.message == f"stage `train` failed: ZeroDivisionError: cannot divide (log: {toy.run.log_path})"
-    assert error.hint == "`ncd run toy --set 'score.digits=3'` goes on from `train`"
+    assert error.message == "stage `train` failed: ZeroDivisionError: cannot divide"
+    assert error.hint == ""
+    assert error.log == toy.run.log_path
+    assert error.resume == "ncd run toy --set score.digits=3"
     log = toy.run.log_path.read_text()
     assert "Traceback" in log
     assert "ZeroDivisionError: cannot divide" in log
@@ -270,7 +274,8 @@ def test_error_raised_on_purpose_passes_through_with_the_command_added(toy, hook
     with pytest.raises(MissingError) as caught:
         toy.execute()
     assert caught.value.message == "no weights"
-    assert caught.value.hint == "ncd data get; then `ncd run toy` goes on from `train`"
+    assert caught.value.hint == "ncd data get"
+    assert caught.value.resume == "ncd run toy"
 
 
 @pytest.mark.parametrize(
@@ -341,13 +346,24 @@ def test_input_that_is_only_touched_does_not(toy, hooks):
     assert toy.run.manifest("embed") is not None
 
 
-def test_data_that_change_during_the_stage_fail_it(toy, hooks, tmp_path):
+@pytest.mark.parametrize("stage", ["split", "train"])
+def test_data_that_change_while_a_stage_may_read_them_fail_it(toy, hooks, tmp_path, stage):
     file = tmp_path / "data.txt"
     file.write_text("one")
-    hooks["split"] = lambda context: file.write_text("two")
-    with pytest.raises(NcdError, match="the data changed while `split` was reading them"):
-        toy.execute(data={"root": str(file)})
-    assert not toy.run.stage_dir("split").exists()
+    hooks[stage] = lambda context: file.write_text("two")
+    table = [replace(spec, reads_data=spec.name in ("split", "train")) for spec in toystages.TABLE]
+    with pytest.raises(NcdError, match=f"the data changed while `{stage}` was reading them"):
+        toy.execute(table=table, data={"root": str(file)})
+    assert not toy.run.stage_dir(stage).exists()
+    assert list((toy.run.path / ".work").iterdir()) == []  # no checkpoint that has seen both
+
+
+def test_data_that_change_after_the_stages_that_read_them_do_not(toy, hooks, tmp_path):
+    file = tmp_path / "data.txt"
+    file.write_text("one")
+    hooks["embed"] = lambda context: file.write_text("two")
+    toy.execute(data={"root": str(file)})
+    assert toy.plan(data={"root": str(file)})["split"].reason == "the data changed (`digest`)"
 
 
 def test_stage_is_given_its_declared_inputs_and_nothing_else(toy, hooks):
@@ -466,3 +482,22 @@ def test_files_are_on_disk_before_the_manifest_and_the_manifest_before_the_renam
     toy.execute(stages=["split"])
     work = toy.run.work_dir("split", toy.run.manifest("split").fingerprint).name
     assert steps == ["sync numbers.csv", "manifest", f"sync {work}", "rename to split", f"sync {toy.run.path.name}"]
+
+
+def test_first_run_says_that_stages_run_and_later_ones_say_why(toy):
+    notes = []
+
+    class Notes(Quiet):
+        def note(self, message):
+            notes.append(message)
+
+    def run(**recipe):
+        notes.clear()
+        execute(
+            toystages.resolved(**recipe), toy.run, table=toystages.TABLE, identity=toystages.identity, progress=Notes()
+        )
+        return list(notes)
+
+    assert run() == ["split: running", "train: running", "embed: running", "score: running"]
+    assert run() == []
+    assert run(score={"digits": 2}) == ["score: `score.digits` changed: 3 -> 2"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,11 +84,29 @@ def test_empty_folder_becomes_a_run(run):
     assert run.exists
 
 
-def test_crash_before_run_json_does_not_spoil_the_folder(run):
+@pytest.mark.parametrize("renames", range(5))
+def test_process_killed_before_any_rename_does_not_spoil_the_folder(run, renames):
+    """Four files are put in place by a rename: the lock's note, run.json and both recipes."""
+    child = os.fork()
+    if not child:
+        left, replace = [renames], os.replace
+
+        def counted(source, target):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(source, target)
+
+        os.replace = counted
+        with run.lock("ncd run toy"):
+            run.create(Resolved(SimpleNamespace(name="toy", seed=0)), "ncd run toy")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) == (renames < 4)
     with run.lock("ncd run toy"):
-        (run.path / ".run.json.123.tmp").write_text("{")
-    run.create(Resolved(SimpleNamespace(name="toy", seed=0)), "ncd run toy")
-    assert run.exists
+        run.create(Resolved(SimpleNamespace(name="toy", seed=0)), "ncd run toy")
+    names = [".lock", "recipe.source.yaml", "recipe.yaml", "run.json"]
+    assert sorted(path.name for path in run.path.iterdir()) == names
 
 
 def test_run_of_a_newer_version_is_refused(made):
