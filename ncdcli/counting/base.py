@@ -29,3 +29,4 @@ class CountEstimate:
     scores: Mapping[int, float]  # candidate k -> score, greater is better; empty for `fixed`
     interval: tuple[int, int]  # candidates that the criterion cannot tell from the best
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    other_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # name -> candidate k -> score

@@ -30,7 +30,11 @@ class MaxAcc(Section):
     low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes")
     high: int | None = Field(None, ge=2, description="greatest k tried; default: 3 × known classes + 10")
     search: Literal["brent", "all"] = Field("brent", description="bounded search, memoised on the integer, or every k")
-    restarts: int = Field(10, ge=1)
+    ties: Literal["silhouette", "smallest"] = Field(
+        "silhouette",
+        description="which of the k that labelled samples cannot tell apart: best pool clusters, or least k",
+    )
+    restarts: int = Field(10, ge=1, description="k-means runs for every k; the one with the lowest objective counts")
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
@@ -38,9 +42,11 @@ class Silhouette(Section):
     """PBN's criterion: the k with the greatest mean silhouette on unlabelled samples."""
 
     kind: Literal["silhouette"] = "silhouette"
-    low: int | None = Field(None, ge=2)
-    high: int | None = Field(None, ge=2)
-    restarts: int = Field(10, ge=1)
+    low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes (ncd: and 2)")
+    high: int | None = Field(
+        None, ge=2, description="greatest k tried; default: 3 × known classes + 10 (ncd: 29 or more)"
+    )
+    restarts: int = Field(10, ge=1, description="k-means runs for every k; the one with the lowest objective counts")
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import Any
 
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
 from ncdcli.counting.base import CountEstimate, CountProblem
 from ncdcli.counting.kinds import KINDS
+from ncdcli.data.columns import write_columns
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.base import import_kind
 
 
 def run(context: StageContext, config: Any) -> None:
-    """Write `k.json` (k, known, novel, criterion, range, interval, statistics) and `scores.csv` (k, score).
+    """Write `k.json` (k, known, novel, criterion, range, interval, statistics) and `scores.csv` (k, score, …).
 
     `k` counts known and novel classes together. `range` is what was searched, `interval` the candidates that the
-    criterion cannot tell from the best.
+    criterion cannot tell from the best; scores that decided among these have columns of their own.
     """
     samples, embeddings = read_inputs(context.inputs)
     rows = clustered_rows(samples)
@@ -44,7 +44,7 @@ def _write(context: StageContext, answer: CountEstimate, n_known: int) -> None:
         "statistics": statistics,
     }
     (context.output / "k.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
-    with open(context.output / "scores.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["k", "score"])
-        writer.writerows(sorted(answer.scores.items()))
+    candidates = sorted(answer.scores)
+    columns: dict[str, list[Any]] = {"k": candidates, "score": [answer.scores[k] for k in candidates]}
+    columns |= {name: [scores.get(k) for k in candidates] for name, scores in answer.other_scores.items()}
+    write_columns(context.output / "scores.csv", columns)

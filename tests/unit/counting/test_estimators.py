@@ -65,8 +65,59 @@ def test_max_acc_scores_are_hungarian_accuracies_on_labelled_rows(recorder):
         rows, columns = linear_sum_assignment(-counts)
         assert estimate.scores[k] == pytest.approx(counts[rows, columns].sum() / labelled.sum())
     best = max(estimate.scores.values())
-    assert estimate.k == min(k for k, score in estimate.scores.items() if score == best)
+    assert estimate.statistics["best_accuracy"] == best
     assert estimate.interval[0] <= estimate.k <= estimate.interval[1]
+
+
+def merged_or_whole(recorder, **options):
+    """Eight far blobs: the four known ones stay whole for every k from 5 on, whatever happens to the novel ones."""
+    options = {"restarts": 5, "high": 16, **options}
+    return max_acc.estimate(blobs(spread=30.0), MaxAcc(**options), rng(), recorder)
+
+
+@pytest.mark.parametrize("search", ["all", "brent"])
+def test_among_equal_accuracies_the_clusters_of_the_pool_decide(recorder, search):
+    estimate = merged_or_whole(recorder, search=search)
+    first, last = estimate.interval
+    assert first <= 7
+    assert last >= 9
+    assert {estimate.scores[k] for k in (7, 8, 9)} == {1.0}
+    assert set(estimate.other_scores["silhouette"]) == set(range(first, last + 1)) <= set(estimate.scores)
+    assert estimate.k == 8
+    assert estimate.statistics["accuracy"] == estimate.statistics["best_accuracy"] == 1.0
+
+
+def test_the_least_of_equal_accuracies_where_the_recipe_says_so(recorder):
+    estimate = merged_or_whole(recorder, search="all", ties="smallest")
+    assert estimate.k == estimate.interval[0] == min(k for k, score in estimate.scores.items() if score == 1.0) < 8
+    assert estimate.other_scores == {}
+
+
+def test_the_interval_ends_where_the_accuracy_falls_or_the_range_does(recorder):
+    everything = merged_or_whole(recorder, search="all", ties="smallest").scores
+    estimate = merged_or_whole(recorder, high=10)
+    first, last = estimate.interval
+    assert all(everything[k] == 1.0 for k in range(first, last + 1))
+    assert first == 4 or everything[first - 1] < 1.0
+    assert last == 10 or everything[last + 1] < 1.0
+
+
+def test_deciding_silhouettes_are_those_of_pool_rows(recorder):
+    problem = blobs(spread=3.0)
+    estimate = max_acc.estimate(problem, MaxAcc(restarts=2), rng(), recorder)
+    pool = problem.labels < 0
+    key = int(rng().integers(2**63))
+    for k, value in estimate.other_scores["silhouette"].items():
+        runs = fit(problem.embeddings, k, restarts=2, iterations=100, rng=np.random.default_rng([key, k]))
+        clusters = runs[best_of(runs)].labels[pool]
+        assert value == pytest.approx(silhouette_score(problem.embeddings[pool], clusters), abs=1e-5)
+
+
+def test_max_acc_without_a_pool_takes_the_least_of_equal_accuracies(recorder):
+    problem = blobs(n_known=8, spread=30.0)
+    problem = CountProblem(problem.embeddings, np.repeat(np.arange(8), 30), 8)
+    estimate = max_acc.estimate(problem, MaxAcc(restarts=5), rng(), recorder)
+    assert (estimate.k, estimate.other_scores) == (8, {})
 
 
 def test_the_score_of_a_candidate_does_not_depend_on_the_search(recorder):

@@ -26,7 +26,21 @@ def test_scores_are_written_for_every_candidate(make_run):
     document = run.json("estimate_k/k.json")
     assert list(scores) == [2, 3, 4, 5, 6]
     assert document["range"] == [2, 6]
-    assert scores[document["k"]] == max(scores.values()) == document["statistics"]["accuracy"]
+    assert scores[document["k"]] == document["statistics"]["accuracy"]
+    assert max(scores.values()) == document["statistics"]["best_accuracy"]
+
+
+def test_both_criteria_are_written(make_run):
+    run = make_run()
+    run.stage(estimate_k, "estimate_k", estimate_k=MaxAcc(restarts=2, low=2, high=6))
+    rows = {int(row["k"]): row for row in run.rows("estimate_k/scores.csv")}
+    document = run.json("estimate_k/k.json")
+    first, last = document["interval"]
+    deciding = {k: float(row["silhouette"]) for k, row in rows.items() if row["silhouette"]}
+    assert set(deciding) == set(range(first, last + 1))
+    assert max(deciding, key=deciding.get) == document["k"] == 4
+    assert document["statistics"]["silhouette"] == deciding[4]
+    assert document["statistics"]["ties"] == "silhouette"
 
 
 def test_fixed_has_no_scores(make_run):
