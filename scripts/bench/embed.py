@@ -1,5 +1,6 @@
 """How fast embedding is beside plain loops over the same images, and how much memory it takes.
 
+    export OMP_WAIT_POLICY=PASSIVE                      # as `ncd` sets it for itself
     python scripts/bench/embed.py                       # EfficientNet-Lite0 at 224, 64 images
     python scripts/bench/embed.py --backbone resnet18   # any timm model, random weights
 

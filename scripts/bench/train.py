@@ -1,6 +1,6 @@
 """How fast training is beside a bare loop of the same steps.
 
-    python scripts/bench/train.py
+    OMP_WAIT_POLICY=PASSIVE python scripts/bench/train.py     # as `ncd` sets it for itself
 
 Both sides train the same small CNN with the same loss and optimizer on the same images. The bare loop has its batches
 ready in memory and does nothing but steps; `ncd` reads, augments, logs, checks and saves.
