@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-BLOCK_BYTES = 1 << 20
+from ncdcli.digests import digest_file
 
 
 def digest_of(value: Any) -> str:
@@ -23,15 +23,6 @@ def digest_lines(lines: Iterable[str]) -> str:
     for line in lines:
         digest.update(line.encode())
         digest.update(b"\n")
-    return digest.hexdigest()
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of one file's content, read in blocks."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
     return digest.hexdigest()
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
+
+from ncdcli.digests import digest_file
 
 
 class Section(BaseModel):
@@ -15,11 +20,32 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
+def _whole_number(value: Any) -> Any:
+    if type(value) is not int:  # true and 1.0 equal 1, and a literal is compared
+        raise ValueError("a whole number")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_whole_number)]
+
+
+class Package(NamedTuple):
+    """A package that a kind needs beside those that are always installed."""
+
+    module: str
+    install: str  # the command that brings it
+
+
 class RuntimeMark:
     """Marks a field that says where or how fast, and so can change no number: it is left out of fingerprints."""
 
 
+class ContentMark:
+    """Marks a field that may hold the path of a file whose content decides numbers: fingerprints take its digest."""
+
+
 RUNTIME = RuntimeMark()
+FILE_CONTENT = ContentMark()
 
 
 def fields_that_matter(value: Any) -> Any:
@@ -30,15 +56,36 @@ def fields_that_matter(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         return {
-            name: fields_that_matter(getattr(value, name))
+            name: _content_of(getattr(value, name))
+            if _marked(info, ContentMark)
+            else fields_that_matter(getattr(value, name))
             for name, info in fields.items()
-            if not any(isinstance(mark, RuntimeMark) for mark in info.metadata)
+            if not _marked(info, RuntimeMark)
         }
     if isinstance(value, Mapping):
         return {key: fields_that_matter(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [fields_that_matter(item) for item in value]
     return value
+
+
+def _marked(info: FieldInfo, mark: type) -> bool:
+    return any(isinstance(item, mark) for item in info.metadata)
+
+
+def _content_of(value: str) -> str:
+    """What a path stands for: the digest of the file, or the word itself where it names none."""
+    path = Path(value)
+    if not path.is_file():
+        return value
+    stat = path.stat()
+    return f"sha256:{_digest(path, stat.st_size, stat.st_mtime_ns)}"
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, size: int, modified: int) -> str:
+    """The digest of a file, taken once for a size and time of modification."""
+    return digest_file(path)
 
 
 def import_kind(kinds: Mapping[str, str], kind: str) -> Any:

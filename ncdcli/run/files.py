@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-BLOCK_BYTES = 1 << 20
 TEMPORARY = ".new-"  # how the names of half-written files start
 
 
@@ -44,15 +42,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def rename(source: Path, target: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ncdcli.run.files import digest_file, json_bytes, write_atomic
+from ncdcli.digests import digest_file
+from ncdcli.run.files import json_bytes, write_atomic
 
 MANIFEST = "manifest.json"
 
