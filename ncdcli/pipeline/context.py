@@ -48,7 +48,8 @@ class StageContext:
     resources: Resources
     progress: Progress
     data: DataConfig | None = None  # where to read samples from; only for stages that read them
-    stop_requested: Callable[[], bool] = field(default=lambda: False)  # true after Ctrl-C or SIGTERM
+    # True after Ctrl-C or SIGTERM. A stage that asks must ask often; others are stopped where they stand.
+    stop_requested: Callable[[], bool] = field(default=lambda: False)
 
     def rng(self, *key: int) -> np.random.Generator:
         """A generator of this stage's stream; different keys give independent generators."""

@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -267,12 +267,12 @@ class Runner:
             resources=self._resources,
             progress=self._progress,
             data=self._planner.recipe.data if spec.reads_data else None,
-            stop_requested=self._stop.requested,
+            stop_requested=self._stop.asked,
         )
 
     def _call(self, spec: StageSpec, context: StageContext) -> None:
         config = visible_config(self._planner.recipe, spec)
-        with nullcontext() if spec.stops_itself else self._stop.at_once():
+        with self._stop.at_once():
             if spec.distributed:
                 self._crew.run(spec.module, context, config)
             else:

@@ -29,6 +29,11 @@ class StopSignals:
         """Whether a signal has asked us to stop."""
         return self.received is not None
 
+    def asked(self) -> bool:
+        """The same, for stages: one that asks once will ask again, and is no longer stopped where it stands."""
+        self._at_once = False
+        return self.requested()
+
     @property
     def exit_code(self) -> int:
         """130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
@@ -36,7 +41,10 @@ class StopSignals:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Context in which a signal, now or noted before, raises KeyboardInterrupt where the code stands."""
+        """Context in which a signal, now or noted before, raises KeyboardInterrupt where the code stands.
+
+        It ends early when somebody calls `asked`.
+        """
         self._at_once = True
         try:
             if self.requested():

@@ -17,7 +17,6 @@ class StageSpec:
     outputs: tuple[str, ...]  # files it must write; "?" at the end: may be absent
     reads_data: bool = False  # gets `context.data`, the way to the samples
     distributed: bool = False  # runs on several processes when asked to
-    stops_itself: bool = False  # asks `context.stop_requested` often; other stages are stopped where they stand
 
     @property
     def inputs_by_stage(self) -> dict[str, list[str]]:
@@ -49,7 +48,7 @@ STAGES = (
         "pretrain", 1, "ncdcli.stages.pretrain", ("backbone", "pretrain"),
         ("split/samples.csv", "split/classes.json", "split/source.json"),
         ("model.json", "model.safetensors?", "metrics.jsonl?", "timing.jsonl?"),
-        reads_data=True, distributed=True, stops_itself=True,
+        reads_data=True, distributed=True,
     ),
     StageSpec(
         "embed", 1, "ncdcli.stages.embed", ("embed",),
@@ -57,7 +56,7 @@ STAGES = (
             "split/samples.csv", "split/classes.json", "split/source.json",
             "pretrain/model.json", "pretrain/model.safetensors?",
         ),
-        ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True, stops_itself=True,
+        ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
         "estimate_k", 1, "ncdcli.stages.estimate_k", ("estimate_k",),

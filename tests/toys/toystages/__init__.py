@@ -47,7 +47,6 @@ TABLE = (
     ),
     StageSpec(
         "train", 1, "toystages.train", ("train",), ("split/numbers.csv",), ("model.json", "metrics.jsonl"),
-        stops_itself=True,
     ),
     StageSpec(
         "embed", 1, "toystages.embed", (), ("split/numbers.csv", "train/model.json"), ("embeddings.npy",),

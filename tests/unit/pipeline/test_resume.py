@@ -154,7 +154,7 @@ def test_second_ctrl_c_stops_at_once(toy, hooks):
         os.kill(os.getpid(), signal.SIGINT)
         went_on.append("after the second signal")
 
-    hooks["epoch 0"] = impatient
+    hooks["epoch 1"] = impatient
     with pytest.raises(Interrupted) as caught:
         toy.execute()
     assert caught.value.exit_code == 130
@@ -163,10 +163,22 @@ def test_second_ctrl_c_stops_at_once(toy, hooks):
 
 
 def test_second_sigterm_waits_for_the_checkpoint(toy, hooks):
-    hooks["epoch 0"] = lambda context: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)]
+    went_on = []
+    hooks["epoch 1"] = lambda context: went_on.extend(os.kill(os.getpid(), signal.SIGTERM) for _ in range(2))
     with pytest.raises(Interrupted) as caught:
         toy.execute()
     assert caught.value.message == "interrupted in `train`; state saved"
+    assert len(went_on) == 2
+
+
+def test_stage_is_stopped_where_it_stands_until_it_first_asks(toy, hooks):
+    """Imports, weights and data may take long before a training is under way."""
+    went_on = []
+    hooks["epoch 0"] = lambda context: (os.kill(os.getpid(), signal.SIGTERM), went_on.append("after the signal"))
+    with pytest.raises(Interrupted) as caught:
+        toy.execute()
+    assert caught.value.exit_code == 143
+    assert went_on == []
 
 
 def test_announcement_that_cannot_be_printed_does_not_keep_a_stage_from_saving(toy, hooks):
@@ -175,7 +187,7 @@ def test_announcement_that_cannot_be_printed_does_not_keep_a_stage_from_saving(t
             if "stopping" in message:
                 raise RuntimeError("reentrant call inside <_io.BufferedWriter>")
 
-    hooks["epoch 0"] = interrupt(signal.SIGINT)
+    hooks["epoch 1"] = interrupt(signal.SIGINT)
     with pytest.raises(Interrupted) as caught:
         execute(toystages.resolved(), toy.run, table=toystages.TABLE, identity=toystages.identity, progress=Broken())
     assert caught.value.message == "interrupted in `train`; state saved"
