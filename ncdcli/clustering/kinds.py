@@ -1,4 +1,4 @@
-"""Clustering methods by `kind`. Adding one = one class and one row here, one file."""
+"""Clustering methods by `kind`. Adding one = one class (named in `ClusterConfig`) and one row here, one file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class KMeans(Section):
     """k-means on labelled and unlabelled samples together; labels are used only to name clusters afterwards."""
 
     kind: Literal["kmeans"] = "kmeans"
-    restarts: int = Field(10, ge=1)
-    iterations: int = Field(100, ge=1)
-    seeding: Literal["kmeans++", "random"] = "kmeans++"
-    spherical: bool = False
+    restarts: int = Field(10, ge=1, description="runs from other starts; the one with the lowest objective counts")
+    iterations: int = Field(100, ge=1, description="of Lloyd's algorithm, at most")
+    seeding: Literal["kmeans++", "random"] = Field("kmeans++", description="how the first centroids are drawn")
+    spherical: bool = Field(False, description="cosine in place of Euclidean distance")
 
 
 class SemiKMeans(Section):
@@ -33,8 +33,8 @@ class SemiKMeans(Section):
         "matched",
         description="start: unmatched centroids of plain k-means, or GCD's k-means++ from known means",
     )
-    restarts: int = Field(10, ge=1)
-    iterations: int = Field(200, ge=1)
+    restarts: int = Field(10, ge=1, description="runs from other starts; the one with the lowest objective counts")
+    iterations: int = Field(200, ge=1, description="of Lloyd's algorithm, at most")
     tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
 
 

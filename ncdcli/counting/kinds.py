@@ -1,4 +1,7 @@
-"""Estimators of the number of classes by `kind`. Adding one = one class and one row here, one file."""
+"""Estimators of the number of classes by `kind`.
+
+Adding one = one class (named in `CountingConfig`) and one row here, one file.
+"""
 
 from __future__ import annotations
 

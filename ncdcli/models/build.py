@@ -6,15 +6,9 @@ from typing import Any
 
 from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import Backbone, InputSpec
-from ncdcli.models.kinds import KINDS
+from ncdcli.models.kinds import KINDS, kinds_that_read
 from ncdcli.recipe.base import import_kind
-
-MODALITIES = {
-    "timm": ("images",),
-    "efficientnet_lite": ("images",),
-    "small_cnn": ("images",),
-    "precomputed": ("embeddings",),
-}  # the others take everything
+from ncdcli.recipe.shape import either
 
 
 def build_backbone(config: Any, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:
@@ -23,13 +17,9 @@ def build_backbone(config: Any, inputs: InputSpec, *, pretrained: bool = True) -
     `pretrained=False` leaves the weights as they are initialised, for a caller that loads its own. RecipeError where
     the kind cannot take such samples; MissingError where weights or a package are not there.
     """
-    allowed = MODALITIES.get(config.kind, (inputs.modality,))
-    if inputs.modality not in allowed:
-        instead = "`mlp`, `identity` or `precomputed`" if inputs.modality == "embeddings" else "`mlp` or `identity`"
-        if inputs.modality == "images":
-            instead = "`small_cnn`, `efficientnet_lite`, `timm` or `identity`"
+    if inputs.modality not in config.reads:
         raise RecipeError(
-            f"backbone `{config.kind}` takes {' or '.join(allowed)}, and these samples are {inputs.modality}",
-            hint=f"set `backbone.kind` to {instead}",
+            f"backbone `{config.kind}` takes {' or '.join(config.reads)}, and these samples are {inputs.modality}",
+            hint=f"set `backbone.kind` to {either(f'`{kind}`' for kind in kinds_that_read(inputs.modality))}",
         )
     return import_kind(KINDS, config.kind)(config, inputs, pretrained=pretrained)

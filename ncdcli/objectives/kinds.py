@@ -1,10 +1,10 @@
-"""Pretraining objectives by `kind`. Adding one = one class and one row here, one file."""
+"""Pretraining objectives by `kind`. Adding one = one class (named in `ObjectiveConfig`) and one row here, one file."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ncdcli.recipe.base import Section
 
@@ -16,52 +16,63 @@ KINDS = {
     "simclr": "ncdcli.objectives.simclr:SimCLR",
 }  # `none` has no code: the backbone is used as it is
 
-USES_POOL = ("supcon_infonce", "simclr")  # objectives that train on unlabelled samples as well
+
+class ObjectiveSection(Section):
+    """What is known of a kind of objective without importing its code."""
+
+    views: ClassVar[int] = 1  # random views of each sample in a batch: 1 or 2
+    uses_pool: ClassVar[bool] = False  # also trains on samples without a label; otherwise labelled rows only
 
 
-class NoObjective(Section):
+class NoObjective(ObjectiveSection):
     """No training: the backbone as it comes."""
 
     kind: Literal["none"] = "none"
 
 
-class CrossEntropy(Section):
+class CrossEntropy(ObjectiveSection):
     """Softmax cross-entropy on labelled samples."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all known classes")
 
 
-class NormalizedSoftmax(Section):
+class NormalizedSoftmax(ObjectiveSection):
     """Cross-entropy over scaled cosines of normalised features and class weights (hyperspherical embedding)."""
 
     kind: Literal["normalized_softmax"] = "normalized_softmax"
-    scale: float = Field(16.0, gt=0)
+    scale: float = Field(16.0, gt=0, description="what cosines are multiplied by: an inverse temperature")
 
 
-class SupConInfoNCE(Section):
+class SupConInfoNCE(ObjectiveSection):
     """GCD's loss: (1 − w) · InfoNCE on all samples + w · SupCon on labelled ones, two views."""
 
+    views: ClassVar = 2
+    uses_pool: ClassVar = True
+
     kind: Literal["supcon_infonce"] = "supcon_infonce"
-    supervised_weight: float = Field(0.35, ge=0, le=1)
-    unsupervised_temperature: float = Field(1.0, gt=0)
-    supervised_temperature: float = Field(0.07, gt=0)
+    supervised_weight: float = Field(0.35, ge=0, le=1, description="w above: 0 is InfoNCE alone, 1 SupCon alone")
+    unsupervised_temperature: float = Field(1.0, gt=0, description="of InfoNCE")
+    supervised_temperature: float = Field(0.07, gt=0, description="of SupCon")
     head: Literal["dino", "mlp"] = Field(
         "dino", description="GCD's: a cosine layer behind a unit-length bottleneck; mlp: plain, for small networks"
     )
-    head_hidden: int = Field(2048, ge=1)
+    head_hidden: int = Field(2048, ge=1, description="width of the head's hidden layers")
     head_bottleneck: int = Field(256, ge=1, description="dino only")
-    head_out: int = Field(65536, ge=1)
+    head_out: int = Field(65536, ge=1, description="values that the loss compares")
     head_layers: int = Field(3, ge=1, description="linear layers, but for the cosine layer of `dino`")
 
 
-class SimCLR(Section):
+class SimCLR(ObjectiveSection):
     """NT-Xent between two views of every sample, no labels."""
 
+    views: ClassVar = 2
+    uses_pool: ClassVar = True
+
     kind: Literal["simclr"] = "simclr"
-    temperature: float = Field(0.5, gt=0)
-    head_hidden: int = Field(512, ge=1)
-    head_out: int = Field(128, ge=1)
+    temperature: float = Field(0.5, gt=0, description="what cosines are divided by")
+    head_hidden: int = Field(512, ge=1, description="width of the head's hidden layer")
+    head_out: int = Field(128, ge=1, description="values that the loss compares")
 
 
 ObjectiveConfig = Annotated[
@@ -73,8 +84,8 @@ class Optimizer(Section):
     """SGD with momentum, or AdamW."""
 
     kind: Literal["sgd", "adamw"] = "adamw"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(5e-5, ge=0)
+    lr: float = Field(1e-3, gt=0, description="learning rate after warm-up")
+    weight_decay: float = Field(5e-5, ge=0, description="L2 penalty (sgd), decoupled decay (adamw)")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
     decay_norms_and_biases: bool = Field(True, description="apply weight decay to biases and norm layers as well")
 
@@ -83,7 +94,7 @@ class Schedule(Section):
     """Learning rate over training, stepped per epoch: linear warm-up, then cosine or constant."""
 
     kind: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: int = Field(0, ge=0)
+    warmup_epochs: int = Field(0, ge=0, description="epochs over which the learning rate rises from 0")
     final_fraction: float = Field(1e-3, ge=0, le=1, description="learning rate that the cosine ends at, / lr")
 
 
@@ -96,9 +107,9 @@ class Augment(Section):
     rotate: float = Field(0.0, ge=0, le=180, description="rotate by up to so many degrees")
     zoom: float = Field(0.0, ge=0, lt=1, description="scale by 1 ± this")
     flip: bool = Field(False, description="mirror left-right half of the time")
-    brightness: float = Field(0.0, ge=0, le=1)
-    contrast: float = Field(0.0, ge=0, le=1)
-    saturation: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.0, ge=0, le=1, description="multiply pixels by 1 ± this")
+    contrast: float = Field(0.0, ge=0, le=1, description="multiply distances to the mean gray by 1 ± this")
+    saturation: float = Field(0.0, ge=0, le=1, description="multiply distances to the own gray by 1 ± this")
     grayscale: float = Field(0.0, ge=0, le=1, description="probability")
     noise: float = Field(0.0, ge=0, description="sd of Gaussian noise, in units of the (scaled) input")
     mask: float = Field(0.0, ge=0, lt=1, description="fraction of input features set to another sample's value")
@@ -107,26 +118,18 @@ class Augment(Section):
 class PretrainConfig(Section):
     """Training on labelled classes (and, for some objectives, on the pool without its labels)."""
 
-    objective: ObjectiveConfig = Field(default_factory=CrossEntropy)
-    epochs: int = Field(30, ge=0)
-    batch_size: int = Field(128, ge=2)
-    optimizer: Optimizer = Field(default_factory=Optimizer)
-    schedule: Schedule = Field(default_factory=Schedule)
+    objective: ObjectiveConfig = Field(default_factory=CrossEntropy, description="the loss; none: no training")
+    epochs: int = Field(30, ge=0, description="passes over the training samples; 0: no training")
+    batch_size: int = Field(128, ge=2, description="samples a step, over all processes")
+    optimizer: Optimizer = Field(default_factory=Optimizer, description="what takes the steps")
+    schedule: Schedule = Field(default_factory=Schedule, description="the learning rate over time")
     sampler: Literal["shuffle", "balanced"] = Field(
         "shuffle",
         description="each sample once an epoch, or GCD's draw with labelled and unlabelled half and half",
     )
-    augment: Augment = Field(default_factory=Augment)
+    augment: Augment = Field(default_factory=Augment, description="random views of the samples")
     precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")
-    gradient_clip: float | None = Field(None, gt=0)
+    gradient_clip: float | None = Field(None, gt=0, description="greatest norm of a gradient; default: any")
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"
     )
-
-    @model_validator(mode="after")
-    def _balance_needs_a_pool(self) -> PretrainConfig:
-        if self.sampler == "balanced" and self.objective.kind not in USES_POOL:
-            raise ValueError(
-                f"sampler `balanced` draws from the pool, which objective `{self.objective.kind}` does not use"
-            )
-        return self

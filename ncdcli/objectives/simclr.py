@@ -17,9 +17,6 @@ from ncdcli.objectives.kinds import SimCLR as Config
 class SimCLR(Objective):
     """NT-Xent on the unit-length output of a two-layer head."""
 
-    views = 2
-    uses_pool = True
-
     def __init__(self, config: Config, *, dim: int, n_known: int) -> None:
         super().__init__(config, dim=dim, n_known=n_known)
         self.temperature = config.temperature

@@ -21,9 +21,6 @@ class SupConInfoNCE(Objective):
     layer (65,536 wide), and the unsupervised temperature is 1.0, where the paper writes 0.07.
     """
 
-    views = 2
-    uses_pool = True
-
     def __init__(self, config: Config, *, dim: int, n_known: int) -> None:
         super().__init__(config, dim=dim, n_known=n_known)
         self.weight = config.supervised_weight

