@@ -147,21 +147,45 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people: differing fields, then scores in percent as mean ± sd.
+def score_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for people: a row per group, scores in percent as mean ± sd.
 
     The selection rule is a column as soon as one is not `last`, so that no number goes without its stamp.
     """
     paths = comparison.score_paths()
     stamped = any(group.selection not in ("", "last") for group in comparison.groups)
-    columns = ["recipe", "seeds", *comparison.differing, *(["selection"] if stamped else []), *paths]
+    columns = ["recipe", "seeds", *(["selection"] if stamped else []), *paths]
     rows = []
-    for group in comparison.groups:
-        fields = [_shown(group.entries[0].fields, path) for path in comparison.differing]
+    for name, group in zip(_names(comparison.groups), comparison.groups, strict=True):
         scores = [_spread_text(group.spread(path), percent=not path.startswith("k.")) for path in paths]
         selection = [group.selection or ABSENT] if stamped else []
-        rows.append([group.name, _seeds_text(group.seeds), *fields, *selection, *scores])
+        rows.append([name, _seeds_text(group.seeds), *selection, *scores])
     return columns, rows
+
+
+def difference_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for people: a row per recipe field that differs, a column per group.
+
+    Where the `kind` of a section differs, the fields that only some of the kinds have go without saying.
+    """
+    parents = [path.removesuffix("kind") for path in comparison.differing if path.endswith(".kind")]
+
+    def goes_without_saying(path: str) -> bool:
+        absent = any(path not in group.entries[0].fields for group in comparison.groups)
+        return absent and any(path.startswith(parent) for parent in parents)
+
+    paths = [path for path in comparison.differing if not goes_without_saying(path)]
+    rows = [[path, *(_shown(group.entries[0].fields, path) for group in comparison.groups)] for path in paths]
+    return ["recipe field", *_names(comparison.groups)], rows
+
+
+def _names(groups: Sequence[Group]) -> list[str]:
+    """Names of recipes, numbered where groups share one."""
+    names = [group.name for group in groups]
+    return [
+        f"{name} #{names[: position + 1].count(name)}" if names.count(name) > 1 else name
+        for position, name in enumerate(names)
+    ]
 
 
 def flat_rows(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:

@@ -13,6 +13,7 @@ from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.status import status
 from ncdcli.errors import MissingError, UsageError
 from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     from ncdcli.run.folder import RunFolder
@@ -132,8 +133,8 @@ def recipe_summary(recipe: Any) -> list[tuple[str, str]]:
     data = recipe.data
     rows = [("data", _data_text(data)), ("backbone", _section_text(recipe.backbone))]
     pretrain = recipe.pretrain
-    trained = pretrain.objective.kind != "none"
-    rows.append(("pretrain", _section_text(pretrain.objective) + (f", {pretrain.epochs} epochs" if trained else "")))
+    epochs = f", {counted(pretrain.epochs, 'epoch')}" if pretrain.objective.kind != "none" else ""
+    rows.append(("pretrain", _section_text(pretrain.objective) + epochs))
     rows.append(("estimate_k", _section_text(recipe.estimate_k)))
     rows.append(("cluster", _section_text(recipe.cluster)))
     return rows
@@ -182,11 +183,16 @@ def compare(
     if csv:
         print_text(csv_table(*comparing.flat_rows(comparison)))
         return
-    columns, rows = comparing.table(comparison)
+    scores, differences = comparing.score_table(comparison), comparing.difference_table(comparison)
     if markdown:
-        print_text(markdown_table(columns, rows))
+        print_text(markdown_table(*scores))
+        print_text()
+        print_text(markdown_table(*differences))
         return
-    print_table(columns, rows, right=comparison.score_paths())
+    print_table(*scores, right=comparison.score_paths())
+    if differences[1]:
+        print_text()
+        print_table(*differences)
     for entry in entries:
         if not entry.scores:
             session.note(f"note: `{entry.run}` has no scores yet")

@@ -309,7 +309,8 @@ class TestShowAndCompare:
         assert plain["fields"]["cluster.kind"] == "kmeans"
 
         markdown = ncd("compare tiny tiny-seed1 plain --md").out.splitlines()
-        assert len(markdown) == 4
+        assert markdown[0].startswith("| recipe | seeds | gcd_v2.unlabelled.all |")
+        assert markdown[4:6] == ["", "| recipe field | tiny #1 | tiny #2 |"]
         assert f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}" in markdown[2]
         rows = list(csv.DictReader(ncd("compare tiny tiny-seed1 plain --csv").out.splitlines()))
         assert [float(row["gcd_v2.unlabelled.novel"]) for row in rows[:2]] == values

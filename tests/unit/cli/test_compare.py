@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from ncdcli.cli.compare import Entry, compare, flat_rows, flatten, read_entry, table
+from ncdcli.cli.compare import (
+    Entry,
+    compare,
+    difference_table,
+    flat_rows,
+    flatten,
+    read_entry,
+    score_table,
+)
 
 
 def entry(run: str, *, seed: int = 0, novel: float | None = 0.5, selection: str = "last", **fields: Any) -> Entry:
@@ -25,34 +33,47 @@ def test_runs_that_differ_in_seed_only_are_one_row() -> None:
     assert spread is not None
     assert spread.mean == pytest.approx(0.75)
     assert spread.sd == pytest.approx(statistics.stdev(values.values()))
-    columns, rows = table(comparison)
+    columns, rows = score_table(comparison)
     assert columns == ["recipe", "seeds", "gcd_v2.unlabelled.novel", "k.estimated"]
     assert rows == [["digits", "0–2 (n = 3)", "75.0 ± 5.6", "10.0 ± 0.0"]]
 
 
-def test_only_fields_that_differ_are_columns() -> None:
+def test_only_fields_that_differ_are_shown() -> None:
     comparison = compare([entry("a", **{"cluster.kind": "kmeans"}), entry("b", **{"cluster.kind": "semi_kmeans"})])
     assert comparison.differing == ("cluster.kind",)
-    _, rows = table(comparison)
-    assert rows == [["digits", "0", "kmeans", "50.0", "10"], ["digits", "0", "semi_kmeans", "50.0", "10"]]
+    assert score_table(comparison)[1] == [["digits #1", "0", "50.0", "10"], ["digits #2", "0", "50.0", "10"]]
+    assert difference_table(comparison) == (
+        ["recipe field", "digits #1", "digits #2"],
+        [["cluster.kind", "kmeans", "semi_kmeans"]],
+    )
+
+
+def test_fields_that_follow_from_another_kind_go_without_saying() -> None:
+    first = entry("a", **{"cluster.kind": "kmeans", "cluster.spherical": True, "cluster.restarts": 5})
+    second = entry("b", **{"cluster.kind": "semi_kmeans", "cluster.init": "gcd", "cluster.restarts": 10})
+    comparison = compare([first, second])
+    assert "cluster.init" in comparison.differing
+    assert [row[0] for row in difference_table(comparison)[1]] == ["cluster.kind", "cluster.restarts"]
 
 
 def test_a_selection_rule_other_than_the_last_epoch_is_stamped() -> None:
-    columns, rows = table(compare([entry("a"), entry("b", selection="oracle", **{"pretrain.selection": "oracle"})]))
-    assert columns[3] == "selection"
-    assert [row[3] for row in rows] == ["last", "oracle"]
+    columns, rows = score_table(
+        compare([entry("a"), entry("b", selection="oracle", **{"pretrain.selection": "oracle"})])
+    )
+    assert columns[2] == "selection"
+    assert [row[2] for row in rows] == ["last", "oracle"]
 
 
 def test_a_field_that_one_run_lacks_differs_from_null() -> None:
     comparison = compare([entry("a", **{"embed.dim": None}), entry("b")])
     assert comparison.differing == ("embed.dim",)
-    assert [row[2] for row in table(comparison)[1]] == ["null", "–"]
+    assert difference_table(comparison)[1] == [["embed.dim", "null", "–"]]
 
 
 def test_a_run_without_scores_is_shown_and_counts_for_nothing() -> None:
     comparison = compare([entry("a", seed=0, novel=0.6), entry("b", seed=1, novel=None)])
     (group,) = comparison.groups
-    assert table(comparison)[1] == [["digits", "0–1 (n = 2)", "60.0", "10"]]
+    assert score_table(comparison)[1] == [["digits", "0–1 (n = 2)", "60.0", "10"]]
     assert comparison.as_json()["groups"][0]["scores"]["gcd_v2.unlabelled.novel"] == {
         "mean": 0.6,
         "sd": None,
