@@ -11,6 +11,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import print_table, print_text
 from ncdcli.cli.session import session_of
 from ncdcli.errors import DataError, MissingError, UsageError
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     from ncdcli.data.check import SourceReport
@@ -117,8 +118,7 @@ def check(
     elif not json:
         _print_report(report, resolved.card)
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"`{name}`: {count}", problems)
+        raise DataError(f"`{name}`: {counted(len(problems), 'problem')}", problems)
     session.note("no problem found")
 
 

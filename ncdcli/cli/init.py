@@ -12,6 +12,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import print_text
 from ncdcli.cli.session import Session, session_of
 from ncdcli.errors import UsageError
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     from ncdcli.data.survey import Survey
@@ -150,10 +151,11 @@ def _findings(survey: Survey) -> list[str]:
     lines = [f"samples: {parts}"]
     (least, fewest), *_, (most, greatest) = sorted(survey.known.items(), key=lambda item: item[1])
     kind = "classes" if survey.benchmark else "known classes"
-    lines.append(f"{kind}: {len(survey.known)}, from {fewest:,} samples (`{least}`) to {greatest:,} (`{most}`)")
+    lines.append(
+        f"{kind}: {len(survey.known)}, from {counted(fewest, 'sample')} (`{least}`) to {greatest:,} (`{most}`)"
+    )
     lines += survey.found
     if survey.problems:
-        count = "1 file" if len(survey.problems) == 1 else f"{len(survey.problems)} files"
-        lines.append(f"unreadable: {count}, left out in the recipe")
+        lines.append(f"unreadable: {counted(len(survey.problems), 'file')}, left out in the recipe")
         lines += [f"  {problem}" for problem in survey.problems[:SHOWN_PROBLEMS]]
     return lines

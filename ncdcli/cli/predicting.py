@@ -10,6 +10,7 @@ import typer
 from ncdcli.cli import options
 from ncdcli.cli.output import print_table, print_text
 from ncdcli.cli.session import session_of
+from ncdcli.words import counted
 
 
 def add_predict_command(app: typer.Typer) -> None:
@@ -55,4 +56,4 @@ def predict(
         return
     rows = [(str(cluster), names[cluster], str(count)) for cluster, count in counts.items()]
     print_table(("cluster", "match", "samples"), rows, right=("cluster", "samples"))
-    print_text(f"{len(predictions)} samples, written to {path}")
+    print_text(f"{counted(len(predictions), 'sample')}, written to {path}")

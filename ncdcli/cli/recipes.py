@@ -14,6 +14,7 @@ from ncdcli.cli.output import print_json, print_table, print_text
 from ncdcli.cli.session import session_of
 from ncdcli.errors import NcdError, Problem, RecipeError, UsageError
 from ncdcli.shipped import shipped_recipes
+from ncdcli.words import counted
 
 app = typer.Typer(
     name="recipes",
@@ -175,4 +176,4 @@ def _joined(errors: Sequence[NcdError], *, total: int) -> NcdError:
     for error in errors:
         own = error.problems if isinstance(error, RecipeError) else ()
         problems += own or (Problem(error.message, hint=error.hint),)
-    return RecipeError(f"{len(errors)} of {total} recipes are not valid: {len(problems)} problems", problems)
+    return RecipeError(f"{len(errors)} of {total} recipes are not valid: {counted(len(problems), 'problem')}", problems)

@@ -1,1 +1,1 @@
-"""Clustering with and without labelled samples: numpy, faiss and scipy, no torch."""
+"""Clustering with and without labelled samples: numpy and scipy, no torch."""

@@ -11,6 +11,7 @@ from ncdcli.clustering.rows import Rows
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters
+from ncdcli.words import counted
 
 _FEWER = "give a smaller k (`estimate_k`), or more samples"
 
@@ -31,17 +32,21 @@ def check_problem(problem: Problem, *, pinned: bool = False) -> None:
     absent = np.flatnonzero(np.bincount(labels[labels >= 0], minlength=problem.n_known) == 0)
     pool = int((labels < 0).sum())
     if problem.novel_only and len(absent):
-        have = "known class has" if len(absent) == 1 else "known classes have"
+        have = counted(len(absent), "known class has", "known classes have")
         raise DataError(
-            f"{len(absent)} {have} no labelled sample, and so no centroid: class number {absent[:10].tolist()}",
+            f"{have} no labelled sample, and so no centroid: class number {absent[:10].tolist()}",
             hint="give labelled samples of every known class",
         )
     if problem.novel_only or pinned:
         free = problem.k - problem.n_known + len(absent)
         if free > pool:
-            raise DataError(f"{free} clusters cannot be made of {pool} unlabelled samples", hint=_FEWER)
+            raise DataError(
+                f"{counted(free, 'cluster')} cannot be made of {counted(pool, 'unlabelled sample')}", hint=_FEWER
+            )
     if problem.k > len(labels):
-        raise DataError(f"{problem.k} clusters cannot be made of {len(labels)} samples", hint=_FEWER)
+        raise DataError(
+            f"{counted(problem.k, 'cluster')} cannot be made of {counted(len(labels), 'sample')}", hint=_FEWER
+        )
 
 
 def check_k(k: int, *, n_known: int, novel_only: bool, name: str = "k") -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.rows import require_finite
 from ncdcli.data.samples import Samples
 from ncdcli.errors import DataError
+from ncdcli.words import counted
 
 
 def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
@@ -20,7 +21,7 @@ def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
     embeddings = np.load(inputs["embed/embeddings.npy"], mmap_mode="r")
     if len(embeddings) != len(samples.keys):
         raise DataError(
-            f"{len(embeddings)} embeddings for {len(samples.keys)} samples",
+            f"{counted(len(embeddings), 'embedding')} for {counted(len(samples.keys), 'sample')}",
             hint="run `ncd embed RUN --force` to make them again",
         )
     require_finite(embeddings)

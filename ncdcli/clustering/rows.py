@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.errors import DataError
+from ncdcli.words import counted
 
 Rows = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ def require_finite(embeddings: NDArray[Any]) -> None:
         bad.extend((part.start + np.flatnonzero(~fits)).tolist())
     if bad:
         shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")
-        count = "1 sample has" if len(bad) == 1 else f"{len(bad)} samples have"
+        count = counted(len(bad), "sample has", "samples have")
         raise DataError(
             f"{count} an embedding that is not finite (NaN or infinite): row {shown} of {len(embeddings)}",
             hint="remove these rows from the data, or check the training (a lower learning rate) that produced them",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ncdcli.data.table_text import ENCODING, not_utf8
 from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import counted
 
 BLOCK_ROWS = 8192
 SHOWN = 5
@@ -48,7 +49,7 @@ def check_finite(array: NDArray[Any], path: Path) -> tuple[str, ...]:
         hint = "remove these rows, or compute them again: `rows = np.isfinite(x).all(axis=1)`"
         raise DataError("the embeddings cannot be used as they are", [problem], hint=hint)
     if zeros:
-        return (f"{zeros} row{'' if zeros == 1 else 's'} of `{path.name}` hold only zeros: they have no direction",)
+        return (f"{counted(zeros, 'row')} of `{path.name}` with zeros only, which have no direction",)
     return ()
 
 
@@ -64,7 +65,7 @@ def read_labels(path: Path, count: int) -> tuple[list[str | None], list[str] | N
         labels, keys = _labels_of_csv(path, count)
     if len(labels) != count:
         hint = "one label a sample, in the same order; leave it empty for samples of the pool"
-        raise DataError(f"`{path}` has {len(labels)} labels; there are {count} samples", hint=hint)
+        raise DataError(f"`{path}` has {counted(len(labels), 'label')} for {counted(count, 'sample')}", hint=hint)
     return labels, keys
 
 
@@ -104,7 +105,7 @@ def _labels_of_csv(path: Path, count: int) -> tuple[list[str | None], list[str] 
     width = max((len(row) for row in rows), default=0)
     uneven = [number for number, row in enumerate(rows, 1) if len(row) != width]
     if uneven:
-        raise DataError(f"`{path}`, row {uneven[0]}: {len(rows[uneven[0] - 1])} cells; others have {width}")
+        raise DataError(f"`{path}`, row {uneven[0]}: {counted(len(rows[uneven[0] - 1]), 'cell')}; others have {width}")
     if width > 2:
         hint = "one column of labels, or a column of names before it"
         raise DataError(f"`{path}` has {width} columns", hint=hint)

@@ -14,6 +14,7 @@ from ncdcli.data.kinds import Card, Embeddings, Source, Table
 from ncdcli.data.kinds import ImageFolder as ImageFolderConfig
 from ncdcli.data.sources import ImageInputs, Inputs, SourceReader, TableInputs
 from ncdcli.errors import MissingError, Problem
+from ncdcli.words import counted
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,5 @@ def describe(inputs: Inputs) -> str:
         return f"{width} × {height} pixels, {'gray' if channels == 1 else 'colour'}"
     if isinstance(inputs, TableInputs):
         texts = len(inputs.categorical)
-        return f"{inputs.frame.shape[1] - texts} columns of numbers, {texts} of text"
-    return f"{inputs.array.shape[1]} values"
+        return f"{counted(inputs.frame.shape[1] - texts, 'column')} of numbers, {texts} of text"
+    return counted(inputs.array.shape[1], "value")

@@ -13,6 +13,7 @@ from ncdcli.data.kinds import Embeddings
 from ncdcli.data.names import class_order, repeated_keys
 from ncdcli.data.sources import FeatureInputs, Inputs, Listing
 from ncdcli.errors import DataError, MissingError
+from ncdcli.words import counted
 
 
 class EmbeddingFile:
@@ -78,7 +79,7 @@ class EmbeddingFile:
         train = self._paths["train"]
         if train.is_file() and open_embeddings(train).shape[1] != array.shape[1]:
             width = open_embeddings(train).shape[1]
-            raise DataError(f"`{path}` has {array.shape[1]} columns; the run's embeddings have {width}")
+            raise DataError(f"`{path}` has {counted(array.shape[1], 'column')}; the run's embeddings have {width}")
         return tuple(str(row) for row in range(len(array))), FeatureInputs(array)
 
     def _part(self, part: str, labels: str) -> tuple[list[str], list[str | None], tuple[str, ...]]:
@@ -87,7 +88,7 @@ class EmbeddingFile:
         if part == "test":
             width = open_embeddings(self._paths["train"]).shape[1]
             if array.shape[1] != width:
-                raise DataError(f"`{self._paths[part]}` has {array.shape[1]} columns; `train` has {width}")
+                raise DataError(f"`{self._paths[part]}` has {counted(array.shape[1], 'column')}; `train` has {width}")
         notes = check_finite(array, self._paths[part])
         names: list[str | None] = [None] * len(array)
         if labels in self._paths:

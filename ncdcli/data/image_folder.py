@@ -18,6 +18,7 @@ from ncdcli.data.resolve import suggest
 from ncdcli.data.sources import Inputs, Listing
 from ncdcli.data.table_text import ENCODING, not_utf8
 from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import counted
 
 SHOWN = 5
 FOLDERS = ("train", "labelled", "unlabelled", "test")
@@ -191,7 +192,7 @@ class ImageFolder:
         truth, unknown = {}, []
         for line, row in enumerate(_csv_rows(path), 1):
             if len(row) != 2:
-                raise DataError(f"`{path}`, line {line}: {len(row)} cells", hint="two columns: key, class")
+                raise DataError(f"`{path}`, line {line}: {counted(len(row), 'cell')}", hint="two columns: key, class")
             key = row[0] if row[0] in known else f"unlabelled/{row[0]}"
             if key in known:
                 if row[1]:
@@ -210,7 +211,7 @@ class ImageFolder:
         ]  # fmt: skip
         left_out = len(self._config.leave_out)
         notes = [f"images directly in `{self._paths[part]}` belong to no class and are passed over" for part in loose]
-        return (*notes, *([f"{left_out} images left out by the recipe"] if left_out else []))
+        return (*notes, *([f"{counted(left_out, 'image')} left out by the recipe"] if left_out else []))
 
 
 def _lines(path: Path) -> list[str]:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ncdcli.data.sources import ImageInputs
 from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import counted
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif")
 UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
@@ -168,4 +169,4 @@ def _reason(error: Exception) -> str:
 def _unreadable(faults: Sequence[tuple[str, str]], *, hint: str = "") -> DataError:
     hint = hint or "remove or replace the file; `ncd data check PATH` lists all that cannot be read"
     problems = [Problem(message, place=file) for file, message in faults]
-    return DataError(f"{len(faults)} image{'' if len(faults) == 1 else 's'} cannot be read", problems, hint=hint)
+    return DataError(f"{counted(len(faults), 'image')} cannot be read", problems, hint=hint)

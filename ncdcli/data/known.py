@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncdcli.data.resolve import KnownRule, suggest
 from ncdcli.data.sources import Listing
 from ncdcli.errors import DataError, Problem
+from ncdcli.words import counted
 
 RESERVED = "novel"  # what `assignments.csv` writes for a cluster that matches no known class
 
@@ -65,7 +66,7 @@ def _named(rule: tuple[str | int, ...], class_order: tuple[str, ...]) -> tuple[s
 def _check(known: tuple[str, ...], listing: Listing) -> None:
     if len(known) < 2:
         hint = "category discovery learns from the differences between known classes: name at least two"
-        raise _error(f"{len(known)} known class{'' if len(known) == 1 else 'es'}: too few", hint=hint)
+        raise _error(f"{counted(len(known), 'known class', 'known classes')}: too few", hint=hint)
     if RESERVED in known:
         raise _error(f"a known class is called `{RESERVED}`, which names new clusters", hint="rename the class")
     if "unlabelled" not in listing.parts and set(known) >= set(listing.class_order):

@@ -17,6 +17,7 @@ from ncdcli.data.kinds import ImageFolder as ImageFolderConfig
 from ncdcli.data.sources import Listing, TableInputs
 from ncdcli.data.tables import TableFile
 from ncdcli.errors import DataError, Problem
+from ncdcli.words import counted
 
 SMALLEST_FOR_VALIDATION = 10  # labelled samples of every known class, for a fifth of them to be held out
 
@@ -86,7 +87,10 @@ def survey_table(source: Table) -> Survey:
     empty = int(inputs.frame.isna().sum().sum())
     columns = inputs.frame.shape[1]
     constant = [str(name) for name in inputs.frame.columns if inputs.frame[name].nunique(dropna=False) == 1]
-    found = [f"{columns} feature columns, {len(inputs.categorical)} of text", f"{empty:,} missing values"]
+    found = [
+        f"{counted(columns, 'feature column')}, {len(inputs.categorical)} of text",
+        counted(empty, "missing value"),
+    ]
     if constant:
         found.append(f"constant columns, which carry nothing: {len(constant)} ({_some(constant)})")
     if drop:
@@ -99,7 +103,7 @@ def survey_embeddings(source: Embeddings) -> Survey:
     reader = EmbeddingFile(source, Path())
     listing = reader.listing()
     array = open_embeddings(Path(source.train))
-    return _checked(_of_listing("embeddings", listing, [f"{array.shape[1]} values a row, {array.dtype}"]))
+    return _checked(_of_listing("embeddings", listing, [f"{counted(array.shape[1], 'value')} a row, {array.dtype}"]))
 
 
 def _of_listing(modality: str, listing: Listing, found: Sequence[str], *, drop: tuple[str, ...] = ()) -> Survey:
@@ -127,7 +131,7 @@ def _checked(survey: Survey) -> Survey:
     """The survey itself; DataError where nothing can be discovered in what was found."""
     if len(survey.known) < 2:
         hint = "category discovery learns from the differences between known classes: label samples of two at least"
-        count = "1 known class" if len(survey.known) == 1 else f"{len(survey.known)} known classes"
+        count = counted(len(survey.known), "known class", "known classes")
         raise DataError(f"{count} with labelled samples: too few", survey.problems, hint=hint)
     if survey.benchmark and len(survey.known) < 3:
         hint = "leave the label empty where the class is not known, or bring a third class"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ncdcli.data.resolve import suggest
 from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,9 @@ def _ragged(path: Path, layout: Layout) -> DataError | None:
         for line, row in islice(rows, layout.skip, None):
             width = width or len(row)
             if row and len(row) != width:
-                problems.append(Problem(f"{len(row)} cells; the first row has {width}", place=f"{path}:{line}"))
+                problems.append(
+                    Problem(f"{counted(len(row), 'cell')}; the first row has {width}", place=f"{path}:{line}")
+                )
             if len(problems) == 5:
                 break
     if not problems:

@@ -18,6 +18,7 @@ from ncdcli.data.table_columns import column_fault, digest_column, is_identifier
 from ncdcli.data.table_encoder import TableEncoder
 from ncdcli.data.table_text import Layout, detect_layout, find_column, read_cells
 from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +184,7 @@ class TableFile:
             start, stop = config.test_rows
             if not 0 <= start < stop <= count:
                 problem = Problem(
-                    f"rows {start} to {stop} of a table with {count} rows",
+                    f"rows {start} to {stop} of a table with {counted(count, 'row')}",
                     place="data.source.test_rows",
                     hint="[from, to): rows are numbered from 0, `to` is not included",
                 )
@@ -230,7 +231,8 @@ def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: N
     if repeated := repeated_keys(keys):
         raise DataError("rows of the table have the same id", repeated)
     differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=True))
-    notes = (f"{differing} rows have another class in the truth column; the label counts",) if differing else ()
+    differ = counted(differing, "row has", "rows have")
+    notes = (f"{differ} another class in the truth column; the label counts",) if differing else ()
     return Listing(tuple(keys), classes, parts, class_order(classes), notes)
 
 

@@ -13,6 +13,7 @@ from zlib import crc32
 from ncdcli.pipeline.spec import StageSpec
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.run.manifest import ABSENT, Manifest, differences
+from ncdcli.words import counted
 
 DATA = "data"  # the recipe section that stands for samples outside the run: their identity is added to it
 IDENTITY = "data_identity"
@@ -95,7 +96,7 @@ def _config_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
         else:
             found.append(f"`{path}` changed: {_show(old)} -> {_show(new)}")
     if len(found) > SHOWN_CHANGES:
-        found[SHOWN_CHANGES:] = [f"{len(found) - SHOWN_CHANGES} more fields changed"]
+        found[SHOWN_CHANGES:] = [f"{counted(len(found) - SHOWN_CHANGES, 'more field')} changed"]
     if of_data:
         found.append(f"the data changed ({', '.join(f'`{path}`' for path in of_data[:SHOWN_CHANGES])})")
     return found

@@ -32,6 +32,7 @@ from ncdcli.recipe.schema import EvaluateConfig, Recipe
 from ncdcli.recipe.shape import close_to
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
+from ncdcli.words import counted
 
 
 def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
@@ -126,7 +127,9 @@ def selection_has_samples(data: DataConfig, pretrain: PretrainConfig) -> Faults:
 def warmup_ends(pretrain: PretrainConfig) -> Faults:
     """Warm-up is over before training is."""
     if pretrain.objective.kind != "none" and pretrain.schedule.warmup_epochs > pretrain.epochs > 0:
-        message = f"warm-up of {pretrain.schedule.warmup_epochs} epochs is longer than training, {pretrain.epochs}"
+        message = (
+            f"warm-up of {counted(pretrain.schedule.warmup_epochs, 'epoch')} is longer than training, {pretrain.epochs}"
+        )
         yield ("pretrain", "schedule", "warmup_epochs"), message, "shorten it, or raise `pretrain.epochs`"
 
 

@@ -19,6 +19,7 @@ from ncdcli.recipe.check import check
 from ncdcli.recipe.scalars import read_scalar
 from ncdcli.recipe.syntax import explain_syntax_error
 from ncdcli.recipe.tree import Node, Origin, Place, PlacedProblem, Steps, Tree
+from ncdcli.words import counted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -65,7 +66,7 @@ def validate(tree: Tree, model: type[Model]) -> Model:
 def invalid(name: str, problems: list[PlacedProblem]) -> RecipeError:
     """The error that shows `problems`, each once, in the order of the file."""
     unique = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
-    count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
+    count = counted(len(unique), "problem")
     overridden = all(problem.order[0] for problem in unique) and not name.startswith("--set")
     what = f"`{name}` with these `--set`" if overridden else f"`{name}`"
     return RecipeError(f"{what} is not valid: {count}", unique)

@@ -20,6 +20,7 @@ from ncdcli.metrics.stability import stability
 from ncdcli.metrics.truth import Assigned, Truth, read_assignments, read_truth
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.schema import EvaluateConfig
+from ncdcli.words import counted
 
 SPLITS = ("unlabelled", "test", "validation")
 SILHOUETTE_ROWS = 5_000
@@ -108,7 +109,7 @@ def _score(evaluation: _Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
         counts[split] = {"scored": len(scored), "total": len(rows)}
         if not len(scored):
             evaluation.missing.append(
-                {"what": split, "why": f"the true classes of the {len(rows)} {split} samples are not known"}
+                {"what": split, "why": f"the true classes of the {counted(len(rows), f'{split} sample')} are not known"}
             )
             continue
         for protocol, scores in score_split(evaluation.predictions(scored)).items():
@@ -140,7 +141,10 @@ def _count(evaluation: _Evaluation) -> dict[str, int | None]:
     estimated = int(evaluation.k["k"])
     if (classes < 0).any():
         evaluation.missing.append(
-            {"what": "k.true", "why": f"the true classes of {int((classes < 0).sum())} samples are not known"}
+            {
+                "what": "k.true",
+                "why": f"the true classes of {counted(int((classes < 0).sum()), 'sample')} are not known",
+            }
         )
         return {"estimated": estimated, "true": None, "error": None}
     true = len(np.unique(classes))

@@ -78,7 +78,7 @@ def test_rows_of_zeros_are_noted(tmp_path):
     array = X.copy()
     array[1] = 0
     assert source(tmp_path, array, "a\nb\na\nb\n").listing().notes == (
-        "1 row of `x.npy` hold only zeros: they have no direction",
+        "1 row of `x.npy` with zeros only, which have no direction",
     )
 
 
@@ -94,9 +94,9 @@ BAD[[1, 3], 0] = np.nan, np.inf
         (X.astype(int), None, "holds int64"),
         (X[:0], None, "is empty"),
         (np.array([[{}], [[]]], dtype=object), None, "holds Python objects, which are never read"),
-        (X, "a\nb\na\n", "has 3 labels; there are 4 samples"),
+        (X, "a\nb\na\n", "has 3 labels for 4 samples"),
         (X, "a,b,c\n" * 4, "has 3 columns"),
-        (X, "a,b\na\na,b\na,b\n", "row 2: 1 cells; others have 2"),
+        (X, "a,b\na\na,b\na,b\n", "row 2: 1 cell; others have 2"),
         (X, np.array([0.5, 1, 2, 3]), "not whole numbers"),
         (X, np.zeros((2, 2), int), r"has shape \(2, 2\)"),
         (X, "i,a\ni,b\nk,a\nl,b\n", "samples have the same name"),

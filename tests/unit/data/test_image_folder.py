@@ -92,7 +92,7 @@ def test_files_left_out_by_the_recipe_are_gone(tmp_path):
     make(tmp_path, "l/cat/1.png", "l/dog/2.png", "u/3.png", "u/4.png")
     source = reader(tmp_path, labelled="l", unlabelled="u", leave_out=("unlabelled/3.png",))
     assert source.listing().keys == ("labelled/cat/1.png", "labelled/dog/2.png", "unlabelled/4.png")
-    assert source.listing().notes == ("1 images left out by the recipe",)
+    assert source.listing().notes == ("1 image left out by the recipe",)
 
 
 def test_images_come_in_the_order_asked_for(tmp_path):
