@@ -11,7 +11,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import print_table, print_text
 from ncdcli.cli.session import session_of
 from ncdcli.errors import DataError, MissingError, UsageError
-from ncdcli.words import counted
+from ncdcli.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     from ncdcli.data.check import SourceReport
@@ -136,9 +136,7 @@ def _resolve(name: str, root: Path | None) -> ResolvedData:
     if path.suffix in (".yaml", ".yml"):
         return _resolve_file(path, folder)
     if not path.exists():
-        from ncdcli.data.resolve import suggest
-
-        hint = suggest(name, shipped_cards(), "`ncd data list` shows the cards; a path must exist")
+        hint = did_you_mean(name, shipped_cards(), "`ncd data list` shows the cards; a path must exist")
         raise MissingError(f"no card, file or folder is named `{name}`", hint=hint)
     return ResolvedData(source_of_path(path), root or default_root(), None, None)
 

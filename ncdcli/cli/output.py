@@ -98,11 +98,3 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def suggest(word: str, names: Iterable[str]) -> str:
-    """`did you mean …` for a misspelt name, or the empty text."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(names), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else ""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ncdcli.cli.output import suggest
 from ncdcli.errors import RequirementError, UsageError
+from ncdcli.words import did_you_mean
 
 OPERATORS = {
     ">=": operator.ge,
@@ -80,7 +80,7 @@ def check_requirements(requirements: Sequence[Requirement], metrics: Mapping[str
     outcomes = []
     for required in requirements:
         if required.path not in values:
-            near = suggest(required.path, values)
+            near = did_you_mean(required.path, values)
             names = ", ".join(sorted(values))
             raise UsageError(
                 f"no score is named `{required.path}`" + (f"; {near}" if near else ""), hint=f"the scores are: {names}"

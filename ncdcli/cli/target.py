@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncdcli.cli.output import suggest
 from ncdcli.errors import MissingError, UsageError
+from ncdcli.words import did_you_mean
 
 if TYPE_CHECKING:
     from ncdcli.recipe.resolve import ResolvedRecipe
@@ -51,7 +51,7 @@ def find_run(target: str) -> RunFolder:
         if (path / "run.json").is_file():
             return RunFolder(path)
         raise MissingError(f"`{target}` has not been run: `{path}` is not there", hint=f"ncd run {target}")
-    near = suggest(Path(target).name, _run_names())
+    near = did_you_mean(Path(target).name, _run_names())
     raise MissingError(f"no run `{target}`" + (f"; {near}" if near else ""), hint="`ncd runs` lists the runs")
 
 
@@ -77,7 +77,7 @@ def _existing_run(target: str) -> Path | None:
 def _refuse_unknown(target: str) -> None:
     from ncdcli.shipped import shipped_recipes
 
-    near = suggest(Path(target).name, [*shipped_recipes(), *_run_names()])
+    near = did_you_mean(Path(target).name, [*shipped_recipes(), *_run_names()])
     raise MissingError(
         f"no recipe, file or run is named `{target}`" + (f"; {near}" if near else ""),
         hint="`ncd recipes list` and `ncd runs` list what there is",

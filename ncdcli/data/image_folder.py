@@ -14,11 +14,10 @@ from ncdcli.data.arrays import LABEL_NAMES
 from ncdcli.data.digests import digest_files, digest_of
 from ncdcli.data.images import EXTENSIONS, load_images, new_image_files, walk_images
 from ncdcli.data.kinds import ImageFolder as Config
-from ncdcli.data.resolve import suggest
 from ncdcli.data.sources import Inputs, Listing
 from ncdcli.data.table_text import ENCODING, not_utf8
 from ncdcli.errors import DataError, MissingError, Problem
-from ncdcli.words import counted
+from ncdcli.words import counted, did_you_mean
 
 SHOWN = 5
 FOLDERS = ("train", "labelled", "unlabelled", "test")
@@ -102,7 +101,7 @@ class ImageFolder:
             found = [image for part in FOLDERS if part in self._paths for image in self._walk(part)]
         known = {image.key for image in found}
         if absent := [key for key in self._config.leave_out if key not in known]:
-            hint = suggest(absent[0], known, "keys are `part/path below the folder`, as in samples.csv")
+            hint = did_you_mean(absent[0], known, "keys are `part/path below the folder`, as in samples.csv")
             problem = Problem(f"no image `{absent[0]}`", place="data.source.leave_out", hint=hint)
             raise DataError("the images do not fit the recipe", [problem])
         left_out = set(self._config.leave_out)
@@ -174,7 +173,7 @@ class ImageFolder:
                     yield Problem("the class folder holds no image", place=place, hint="remove it, or add images")
             for name in self._wanted or ():
                 if name not in present and name not in folders:
-                    hint = suggest(name, folders, f"the folder `{self._paths[part]}` has no such sub-folder")
+                    hint = did_you_mean(name, folders, f"the folder `{self._paths[part]}` has no such sub-folder")
                     yield Problem(f"no folder for class `{name}`", place=str(self._paths[part]), hint=hint)
 
     def _absent_files(self, images: Sequence[_Found]) -> Iterator[Problem]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ncdcli.data.resolve import KnownRule, suggest
+from ncdcli.data.resolve import KnownRule
 from ncdcli.data.sources import Listing
 from ncdcli.errors import DataError, Problem
-from ncdcli.words import counted
+from ncdcli.words import counted, did_you_mean
 
 RESERVED = "novel"  # what `assignments.csv` writes for a cluster that matches no known class
 
@@ -51,7 +51,7 @@ def _named(rule: tuple[str | int, ...], class_order: tuple[str, ...]) -> tuple[s
             hint = f"positions run from 0 to {len(class_order) - 1}; a class called {item} is written '{item}'"
         else:
             name = item if item in class_order else None
-            hint = suggest(item, class_order, f"classes: {_some(class_order)}")
+            hint = did_you_mean(item, class_order, f"classes: {_some(class_order)}")
         if name is None:
             problems.append(Problem(f"no class `{item}`", place="data.known_classes", hint=hint))
         elif name in known:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from ncdcli.data.kinds import KINDS, Card, DataConfig, Source
 from ncdcli.data.sources import SourceReader
 from ncdcli.errors import MissingError, Problem, RecipeError
 from ncdcli.recipe.base import fields_that_matter, import_kind
+from ncdcli.words import did_you_mean
 
 KnownRule = int | tuple[str | int, ...] | None
 DOWNLOAD_HINT = "add `--download` to the command"
@@ -66,7 +65,7 @@ def load_card(reference: str) -> Card:
                 f"the dataset card `{reference}` is not there", hint="`ncd data list` shows the shipped cards"
             )
     else:
-        hint = suggest(reference, shipped, "`ncd data list` shows the cards")
+        hint = did_you_mean(reference, shipped, "`ncd data list` shows the cards")
         raise MissingError(f"no dataset card is named `{reference}`", hint=hint)
     return validate(load_tree(path), Card)
 
@@ -126,12 +125,6 @@ def open_resolved(resolved: ResolvedData) -> SourceReader:
     return reader
 
 
-def suggest(name: str, names: Iterable[str], otherwise: str) -> str:
-    """The hint for a misspelt name: the nearest ones, or what to do otherwise."""
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else otherwise
-
-
 def _identity(data: DataConfig, resolved: ResolvedData, *, labels: bool) -> str:
     reader = open_resolved(resolved)
     try:
@@ -164,7 +157,7 @@ def _known_rule(data: DataConfig, card: Card | None) -> KnownRule:
     if rule in splits:
         return splits[rule]
     names = ", ".join(f"`{name}`" for name in splits) or "none"
-    hint = suggest(rule, splits, f"named splits: {names}; one class alone is written as a list: [{rule}]")
+    hint = did_you_mean(rule, splits, f"named splits: {names}; one class alone is written as a list: [{rule}]")
     raise _problem("data.known_classes", f"no named split is called `{rule}`", hint=hint)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.data.resolve import suggest
 from ncdcli.data.sources import TableInputs
 from ncdcli.errors import DataError, Problem
+from ncdcli.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class TableEncoder:
         missing = [name for name in self.columns if name not in present]
         unknown = [name for name in present if name not in self.columns]
         problems = [
-            Problem(f"column `{name}` is missing", hint=suggest(name, unknown, "the model was trained with it"))
+            Problem(f"column `{name}` is missing", hint=did_you_mean(name, unknown, "the model was trained with it"))
             for name in missing
         ] + [
             Problem(f"column `{name}` is unknown", hint="the model was not trained with it: remove it")

@@ -9,9 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncdcli.data.resolve import suggest
 from ncdcli.errors import DataError, MissingError, Problem
-from ncdcli.words import counted
+from ncdcli.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +89,7 @@ def find_column(column: str | int, columns: Sequence[str], *, place: str) -> str
         return column
     else:
         shown = ", ".join(f"`{name}`" for name in columns[:12]) + (", …" if len(columns) > 12 else "")
-        hint = suggest(column, columns, f"columns: {shown}")
+        hint = did_you_mean(column, columns, f"columns: {shown}")
     problem = Problem(f"the table has no column `{column}`", place=place, hint=hint)
     raise DataError("the table does not fit the recipe", [problem])
 

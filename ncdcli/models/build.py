@@ -8,7 +8,7 @@ from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import Backbone, InputSpec
 from ncdcli.models.kinds import KINDS, kinds_that_read
 from ncdcli.recipe.base import import_kind
-from ncdcli.recipe.shape import either
+from ncdcli.words import either
 
 
 def build_backbone(config: Any, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:

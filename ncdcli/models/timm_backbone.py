@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import socket
 from pathlib import Path
@@ -17,6 +16,7 @@ from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
 from ncdcli.models.freeze import freeze_all_but_last
 from ncdcli.models.kinds import Timm as Config
 from ncdcli.models.weights import load_weights
+from ncdcli.words import did_you_mean
 
 
 class TimmBackbone(Backbone):
@@ -68,8 +68,7 @@ def check_name(timm: Any, name: str) -> None:
     """RecipeError with the nearest names where timm has no such model or tag of weights."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `timm.list_models()`"
+        hint = did_you_mean(architecture, timm.list_models(), "see `timm.list_models()`")
         raise RecipeError(f"timm has no model `{architecture}`", hint=hint)
     known = [item for item in timm.list_pretrained() if item.partition(".")[0] == architecture]
     if tag and name not in known:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ncdcli.data.kinds import TORCHVISION_SETS, Embeddings, ImageFolder, Source, Table, Torchvision
-from ncdcli.recipe.shape import close_to, shorten
+from ncdcli.recipe.shape import shorten
 from ncdcli.recipe.tree import Steps
+from ncdcli.words import did_you_mean
 
 Fault = tuple[Steps, str, str]  # where, what, hint
 Faults = Iterator[Fault]
@@ -53,8 +54,7 @@ def faults_with_classes(known: Any, classes: int, class_names: Sequence[str] | N
         yield steps, f"{count} known classes of {classes} leave no novel one", "name fewer"
     for index, name in enumerate(known if isinstance(known, tuple) else ()):
         if isinstance(name, str) and class_names is not None and name not in class_names:
-            close = close_to(name, class_names)
-            hint = f"did you mean `{close}`?" if close else f"classes: {shorten(', '.join(class_names))}"
+            hint = did_you_mean(name, class_names, f"classes: {shorten(', '.join(class_names))}", most=1)
             yield (*steps, index), f"no class is named '{name}'", hint
         elif isinstance(name, int) and not 0 <= name < classes:
             hint = f"positions run from 0 to {classes - 1}; a class called {name} is written '{name}'"
@@ -64,16 +64,14 @@ def faults_with_classes(known: Any, classes: int, class_names: Sequence[str] | N
 def split_faults(known: Any, splits: Mapping[str, Any], steps: Steps) -> Faults:
     """The name of a split that the card does not have."""
     if isinstance(known, str) and known not in splits:
-        close = close_to(known, splits)
-        hint = f"did you mean `{close}`?" if close else f"splits of the card: {', '.join(splits) or 'none'}"
+        hint = did_you_mean(known, splits, f"splits of the card: {', '.join(splits) or 'none'}", most=1)
         yield steps, f"no split is named '{known}'", hint
 
 
 def source_faults(source: Any, steps: Steps) -> Faults:
     """Fields of a source that do not go together."""
     if isinstance(source, Torchvision) and source.dataset not in TORCHVISION_SETS:
-        close = close_to(source.dataset, TORCHVISION_SETS)
-        hint = f"did you mean `{close}`?" if close else f"one of {', '.join(TORCHVISION_SETS)}"
+        hint = did_you_mean(source.dataset, TORCHVISION_SETS, f"one of {', '.join(TORCHVISION_SETS)}", most=1)
         yield (*steps, "dataset"), f"unknown torchvision data set '{source.dataset}'", hint
     if isinstance(source, ImageFolder):
         yield from _image_folder_faults(source, steps)

@@ -12,9 +12,7 @@ from ncdcli.recipe.scalars import read_scalar
 from ncdcli.recipe.shape import (
     annotation_at,
     choices,
-    close_to,
     describe,
-    either,
     field_at,
     found,
     homes_of,
@@ -25,6 +23,7 @@ from ncdcli.recipe.shape import (
     shorten,
 )
 from ncdcli.recipe.tree import Node, PlacedProblem, Steps
+from ncdcli.words import close_names, did_you_mean, either
 
 # annotated_types' names of a bound -> how it reads after "a number"
 _BOUNDS = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
@@ -67,9 +66,8 @@ def _unknown_key(root: Node, schema: type[BaseModel], steps: Steps) -> PlacedPro
 
 
 def _hint_for_key(key: str, names: list[str], schema: type[BaseModel], steps: Steps) -> str:
-    close = close_to(key, names)
-    if close:
-        return f"did you mean `{close}`?"
+    if meant := did_you_mean(key, names, most=1):
+        return meant
     section = ".".join(str(step) for step in steps)
     homes = list(homes_of(key, schema))
     here = [kind for home, kind in homes if home == section and kind]
@@ -98,8 +96,8 @@ def _unknown_kind(root: Node, schema: type[BaseModel], steps: Steps) -> PlacedPr
     kinds = kinds_of(annotation_at(schema, root, steps[:-1]))
     if not isinstance(node.value, str):
         return node.place.problem(steps, f"expected {either(f'`{kind}`' for kind in kinds)}, found {found(node)}")
-    close = close_to(node.value, kinds)
-    hint = f"did you mean `{close}`? Kinds: {', '.join(kinds)}" if close else f"kinds: {', '.join(kinds)}"
+    meant = did_you_mean(node.value, kinds, most=1)
+    hint = f"{meant} Kinds: {', '.join(kinds)}" if meant else f"kinds: {', '.join(kinds)}"
     return node.place.problem(steps, f"unknown kind '{shorten(node.value)}'", hint=hint)
 
 
@@ -161,9 +159,9 @@ def hint_for_value(node: Node, annotation: Any, *, optional: bool) -> str:
         return f"write `{_SWITCHES[value.lower()]}`"
     if isinstance(value, str) and (int in wanted or float in wanted):
         number = _number_meant(value)
-        return f"write `{number}`" if number else _hint_close(value, literals)
+        return f"write `{number}`" if number else did_you_mean(value, literals, most=1)
     if isinstance(value, str) and literals and not any(get_origin(choice) is tuple for choice in wanted):
-        return _hint_close(value, literals)
+        return did_you_mean(value, literals, most=1)
     if isinstance(value, float) and int in wanted and value.is_integer():
         return f"write `{int(value)}`"
     if str in wanted and not isinstance(value, str):
@@ -173,16 +171,11 @@ def hint_for_value(node: Node, annotation: Any, *, optional: bool) -> str:
     return ""
 
 
-def _hint_close(value: str, literals: list[str]) -> str:
-    close = close_to(value, literals)
-    return f"did you mean `{close}`?" if close else ""
-
-
 def _hint_for_section(node: Node, annotation: Any, *, optional: bool) -> str:
     kinds = kinds_of(annotation)
     if isinstance(node.value, str) and kinds:
-        close = close_to(node.value, kinds)
-        return f"write `{{kind: {close}}}`" if close else f"write `{{kind: …}}`, one of {either(kinds)}"
+        close = close_names(node.value, kinds, most=1)
+        return f"write `{{kind: {close[0]}}}`" if close else f"write `{{kind: …}}`, one of {either(kinds)}"
     if node.value is None and optional:
         return "leave the line out to use the defaults"
     if kinds:

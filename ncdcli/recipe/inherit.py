@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncdcli.errors import MissingError
-from ncdcli.recipe.shape import close_to, found
+from ncdcli.recipe.shape import found
 from ncdcli.recipe.source import invalid, load_tree
 from ncdcli.recipe.tree import Node, Tree
 from ncdcli.shipped import shipped_recipes
+from ncdcli.words import did_you_mean
 
 # What says which experiment this is belongs to one recipe and is not handed down: two runs would share a folder.
 _NOT_INHERITED = ("name", "description")
@@ -77,10 +78,9 @@ def _find_parent(node: Node, tree: Tree) -> RecipeFile:
         return RecipeFile(path, shown_name(path))
     if value in recipes:
         return RecipeFile(recipes[value], value, shipped=True)
-    close = close_to(value, recipes)
-    hint = "`ncd recipes list` shows the shipped ones; files are looked for beside this one"
+    otherwise = "`ncd recipes list` shows the shipped ones; files are looked for beside this one"
     message = f"no recipe or file is named '{value}'"
-    problem = node.place.problem(("extends",), message, hint=f"did you mean `{close}`?" if close else hint)
+    problem = node.place.problem(("extends",), message, hint=did_you_mean(value, recipes, otherwise))
     raise invalid(origin.name, [*tree.problems, problem])
 
 
@@ -92,10 +92,10 @@ def find_recipe(reference: str) -> RecipeFile:
         return RecipeFile(path, reference, shipped=path.resolve() in recipes.values())
     if reference in recipes:
         return RecipeFile(recipes[reference], reference, shipped=True)
-    close = close_to(Path(reference).name.removesuffix(".yaml"), recipes)
-    hint = f"did you mean `{close}`?" if close else "`ncd recipes list` shows the shipped recipes"
+    name = Path(reference).name.removesuffix(".yaml")
     if path.is_dir():
         raise MissingError(f"`{reference}` is a folder, not a recipe file", hint="give the path of a .yaml file")
+    hint = did_you_mean(name, recipes, "`ncd recipes list` shows the shipped recipes")
     raise MissingError(f"no recipe or file is named `{reference}`", hint=hint)
 
 

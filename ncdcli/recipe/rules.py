@@ -29,10 +29,9 @@ from ncdcli.recipe.card_rules import (
 )
 from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
 from ncdcli.recipe.schema import EvaluateConfig, Recipe
-from ncdcli.recipe.shape import close_to
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
-from ncdcli.words import counted
+from ncdcli.words import counted, did_you_mean
 
 
 def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
@@ -56,8 +55,7 @@ def where_samples_come_from(data: DataConfig) -> Faults:
     if data.card is not None and not looks_like_path(data.card):
         cards = shipped_cards()
         if data.card not in cards:
-            close = close_to(data.card, cards)
-            hint = f"did you mean `{close}`?" if close else "`ncd data list` shows the cards; a card file ends in .yaml"
+            hint = did_you_mean(data.card, cards, "`ncd data list` shows the cards; a card file ends in .yaml")
             yield ("data", "card"), f"no dataset card is named '{data.card}'", hint
 
 
@@ -155,8 +153,7 @@ def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
                 yield ("backbone", name, index), f"expected a whole number of at least 1, found {width}", ""
     weights = getattr(backbone, "weights", WEIGHT_WORDS[0])
     if weights not in WEIGHT_WORDS and not looks_like_path(weights):
-        close = close_to(weights, WEIGHT_WORDS)
-        hint = f"did you mean `{close}`?" if close else "a file ends in .safetensors, .pth or .pt"
+        hint = did_you_mean(weights, WEIGHT_WORDS, "a file ends in .safetensors, .pth or .pt", most=1)
         yield ("backbone", "weights"), f"expected `hub`, `none` or a file, found '{weights}'", hint
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ncdcli.recipe.tree import Node, Steps
+from ncdcli.words import either
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
 
@@ -137,19 +137,6 @@ def shorten(text: str, *, longest: int = 60) -> str:
     """The text, cut where it is long, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def either(words: Iterable[str]) -> str:
-    """`a, b or c`."""
-    parts = list(words)
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" or {parts[-1]}" if parts else ""
-
-
-def close_to(word: str, names: Iterable[str]) -> str:
-    """The name that is closest to a misspelt word, "" where none is close."""
-    by_lower = {name.lower().replace("-", "_"): name for name in names}
-    close = get_close_matches(word.lower().replace("-", "_"), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else ""
 
 
 def homes_of(key: str, annotation: Any, steps: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -76,3 +76,19 @@ def test_data_that_are_not_here_exit_with_4_and_one_object(run):
     assert code == 4
     assert "`ncd data check cifar10 --download`" in json.loads(out)["error"]["hint"]
     assert "cifar-10-batches-py" in err
+
+
+def test_an_unknown_name_is_missing_on_the_command_line_and_not_valid_in_a_recipe(run, tmp_path, capsys):
+    """What an argument names is not there: 4. What a recipe says is wrong: 3, with its line. The same hint."""
+    recipe = "name: r\ndata: {card: cifar, known_classes: 5}\nbackbone: {kind: small_cnn}\n"
+    (tmp_path / "r.yaml").write_text(recipe)
+    hint = "hint: did you mean `cifar10` or `cifar100`?"
+    for command in ("show", "check"):
+        code, _, err = run(command, "cifar")
+        assert (code, err.splitlines()[-1]) == (4, hint)
+    with pytest.raises(SystemExit) as end:
+        main(["run", "r.yaml"])
+    err = capsys.readouterr().err
+    assert end.value.code == 3
+    assert "r.yaml:2:14: data.card: no dataset card is named 'cifar'" in err
+    assert hint in err

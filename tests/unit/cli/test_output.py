@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from ncdcli.cli.output import csv_table, markdown_table, percent, print_json, print_table, seconds, suggest
+from ncdcli.cli.output import csv_table, markdown_table, percent, print_json, print_table, seconds
 
 DURATIONS = {
     0.04: "0.0 s",
@@ -54,8 +54,3 @@ def test_markdown_escapes_bars() -> None:
 def test_csv_reads_back() -> None:
     text = csv_table(("a", "b"), [("x,y", 0.1), ('"', "")])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x,y", "0.1"], ['"', ""]]
-
-
-def test_suggestions_name_what_is_near_and_nothing_else() -> None:
-    assert suggest("digits-gdc", ["digits-gcd", "letter"]) == "did you mean `digits-gcd`?"
-    assert suggest("xyz", ["digits-gcd"]) == ""
