@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ncdcli.errors import MissingError, NcdError
+from ncdcli.errors import Interrupted, MissingError, NcdError
 from ncdcli.pipeline.context import Resources
 from ncdcli.training.devices import pick_device
 from ncdcli.training.monitor import LocalMonitor, Monitor, RemoteMonitor, SilentMonitor, relay
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+PATIENCE_SECONDS = 2.0  # for what other processes and threads do at once, if they do it at all
 
 Work = Callable[["Fabric", Any, Monitor], Any]
 
@@ -97,14 +99,19 @@ def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: 
     thread.start()
     try:
         # As bytes: torch would let the processes share the memory of the weights that each is to train.
-        return fabric.launch(_in_child, pickle.dumps((work, job)), RemoteChannels(messages, stop, errors))
+        result = fabric.launch(_in_child, pickle.dumps((work, job)), RemoteChannels(messages, stop, errors))
+        if not errors.empty():
+            raise errors.get()
+        return result
     except (multiprocessing.ProcessRaisedException, multiprocessing.ProcessExitedException) as error:
         if not errors.empty():
             raise errors.get() from None
         raise NcdError(f"a process of {resources.processes} failed: {error}") from error
     finally:
+        for child in multiprocessing.active_children():  # only where something else than a child's end got us here
+            child.kill()
         done.set()
-        thread.join()
+        thread.join(PATIENCE_SECONDS)  # it may be reading what a killed process has only begun to write
 
 
 class RemoteChannels:
@@ -121,19 +128,36 @@ class RemoteChannels:
 
 
 def _in_child(fabric: Fabric, pickled: bytes, channels: RemoteChannels) -> Any:
-    """Run in a spawned process. Ctrl-C is for the parent, which sets the monitor's event."""
-    parent = os.getppid()
-
-    def leave_if_orphaned(*_: Any) -> None:  # torch has the kernel send SIGINT when the parent dies
-        if os.getppid() != parent:
-            os._exit(1)
-
-    signal.signal(signal.SIGINT, leave_if_orphaned)
+    """Run in a spawned process."""
     monitor = channels.monitor
+    _leave_signals_to_parent(monitor)
     mine: Monitor = monitor if fabric.global_rank == 0 else SilentMonitor(monitor.stop_requested)
     work, job = pickle.loads(pickled)
     try:
         return work(fabric, job, mine)
     except NcdError as error:
         channels.errors.put(error)
+        if isinstance(error, Interrupted):  # all processes stop: none has to be ended from outside
+            return None
         raise
+
+
+def _leave_signals_to_parent(monitor: RemoteMonitor) -> None:
+    """Signals that reach a whole group of processes are for the parent, which sets the monitor's event."""
+    parent = os.getppid()
+
+    def leave_if_orphaned(*_: Any) -> None:  # torch has the kernel send SIGINT when the parent dies
+        if os.getppid() != parent:
+            os._exit(1)
+
+    def leave_unless_told(code: int) -> None:
+        if not monitor.stop.wait(PATIENCE_SECONDS):  # the parent has not got it
+            os._exit(code)
+
+    def leave_if_alone(number: int, _: Any) -> None:  # in a thread: the main one may hold the event's lock
+        threading.Thread(target=leave_unless_told, args=(128 + number,), daemon=True).start()
+
+    signal.signal(signal.SIGINT, leave_if_orphaned)
+    signal.signal(signal.SIGTERM, leave_if_alone)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, leave_if_alone)

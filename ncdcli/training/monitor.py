@@ -51,12 +51,17 @@ class RemoteMonitor:
 
 
 def relay(messages: Any, stop: Any, local: LocalMonitor, finished: Callable[[], bool]) -> None:
-    """Pass on messages of spawned processes and the wish to stop, until `finished`. Runs in a thread."""
+    """Pass on messages of spawned processes and the wish to stop, until `finished`. Runs in a thread.
+
+    Before the first message nobody is asked whether to stop: the processes are still starting, and could not.
+    """
+    under_way = False
     while not finished():
-        if local.stop_requested():
+        if under_way and local.stop_requested():
             stop.set()
         try:
             advance, values = messages.get(timeout=0.1)
         except Empty:
             continue
+        under_way = True
         local.tick(advance, **values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from ncdcli.pipeline.context import Resources
 from ncdcli.training.batches import ArrayImages
 from ncdcli.training.gather import share_batch_norm
 from ncdcli.training.launch import launch
-from ncdcli.training.monitor import LocalMonitor
+from ncdcli.training.monitor import LocalMonitor, relay
 
 pytestmark = pytest.mark.slow
 
@@ -84,3 +86,21 @@ def test_shared_batch_norms_keep_the_names_of_the_state() -> None:
     names = list(backbone.state_dict())
     share_batch_norm(backbone)
     assert list(backbone.state_dict()) == names
+
+
+def test_nobody_is_asked_to_stop_before_the_processes_have_started() -> None:
+    """Whoever asks is trusted to act on it; processes that still import torch cannot."""
+    messages: queue.Queue[tuple[int, dict[str, float]]] = queue.Queue()
+    stop, asked, rounds = threading.Event(), [], iter(range(4))
+    local = LocalMonitor(lambda advance=1, /, **values: None, lambda: bool(asked.append(stop.is_set()) or True))
+
+    def finished() -> bool:
+        number = next(rounds)
+        if number == 1:
+            assert asked == []
+            messages.put((1, {}))
+        return number == 3
+
+    relay(messages, stop, local, finished)
+    assert asked
+    assert stop.is_set()

@@ -1,0 +1,126 @@
+"""Ctrl-C, SIGTERM and a lost terminal during real stages that would take minutes, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ncdcli.run.folder import RunFolder
+
+pytestmark = pytest.mark.slow
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+RECIPE = """\
+version: 1
+name: tiny
+data: {card: digits, subset: 300}
+backbone: {kind: identity}
+pretrain: {objective: {kind: none}}
+estimate_k: {kind: max_acc, high: 12, restarts: 1}
+cluster: {kind: semi_kmeans, restarts: 1}
+evaluate: {stability_seeds: 0}
+"""
+TRAINING = """\
+version: 1
+name: tiny
+data: {card: digits, subset: 300}
+backbone: {kind: small_cnn, widths: [4], dim: 8}
+pretrain: {objective: {kind: cross_entropy}, epochs: 100000}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a run is taken from stage to stage."""
+    path = tmp_path_factory.mktemp("signals")
+    (path / "tiny.yaml").write_text(RECIPE)
+    return path
+
+
+def start(folder: Path, words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ncdcli", *words.split()],
+        cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_until(reached: Callable[[], bool], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def lives(group: int) -> bool:
+    """Whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "code", "override"),
+    [
+        ("estimate_k", signal.SIGINT, 130, "estimate_k.restarts=1000000"),
+        ("cluster", signal.SIGTERM, 143, "cluster.restarts=1000000"),
+        ("evaluate", signal.SIGHUP, 129, "evaluate.stability_seeds=1000000"),
+    ],
+)
+def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
+    folder: Path, stage: str, number: signal.Signals, code: int, override: str
+) -> None:
+    process = start(folder, f"run tiny.yaml --set {override}")
+    wait_until(lambda: any(folder.glob(f"runs/tiny/.work/{stage}-*")))
+    time.sleep(0.5)  # it is at work by then
+    process.send_signal(number)
+    sent = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 10
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-2:] == [
+        f"error: interrupted in `{stage}`; all before it is saved, `{stage}` itself will start again",
+        f"to go on: ncd run tiny.yaml --set {override}",
+    ]
+    run = RunFolder(folder / "runs" / "tiny")
+    assert run.events.read()[-1]["event"] == "interrupted"
+    assert run.manifest("embed") is not None
+    assert run.manifest(stage) is None
+
+
+def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path) -> None:
+    """As a batch system or a closed terminal sends it: the processes that train get it as well."""
+    (tmp_path / "tiny.yaml").write_text(TRAINING)
+    process = start(tmp_path, "pretrain tiny.yaml --devices 2")
+    metrics = "runs/tiny/.work/pretrain-*/metrics.jsonl"
+    wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob(metrics)), seconds=120)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert err.splitlines()[-2:] == [
+        "error: interrupted in `pretrain`; state saved",
+        "to go on: ncd pretrain tiny.yaml --devices 2",
+    ]
+    wait_until(lambda: not lives(process.pid), seconds=20)
+
+
+def test_signal_while_processes_start_leaves_none_behind(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TRAINING)
+    process = start(tmp_path, "pretrain tiny.yaml --devices 2")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        pytest.skip("the system does not tell a process's children")
+    wait_until(lambda: len(children.read_text().split()) > 1, seconds=120)  # the first is a tracker of resources
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert err.splitlines()[-1] == "to go on: ncd pretrain tiny.yaml --devices 2"
+    wait_until(lambda: not lives(process.pid), seconds=20)
