@@ -22,6 +22,8 @@ def open_progress(*, quiet: bool = False, file: TextIO | None = None) -> Progres
     """The progress reporter that suits where stderr goes."""
     stream = sys.stderr if file is None else file
     if quiet:
+        from ncdcli.pipeline.context import SilentProgress
+
         return SilentProgress()
     bars = stream.isatty() and os.environ.get("TERM") != "dumb"
     return BarProgress(Tolerant(stream)) if bars else LineProgress(Tolerant(stream))
@@ -52,17 +54,6 @@ class Tolerant(StringIO):
     def flush(self) -> None:
         with suppress(OSError):
             self._file.flush()
-
-
-class SilentProgress:
-    """Says nothing."""
-
-    @contextmanager
-    def track(self, title: str, total: int | None) -> Iterator[Tick]:
-        yield lambda advance=1, /, **values: None
-
-    def note(self, message: str) -> None:
-        pass
 
 
 class LineProgress:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.data.columns import read_columns, write_columns
+from ncdcli.jsonfile import write_json
 
 ROLES = ("labelled", "validation", "unlabelled", "test")
 
@@ -45,7 +46,7 @@ class Samples:
         columns = {"row": range(len(self.keys)), "key": self.keys, "role": self.roles.tolist(), "class": classes}
         write_columns(folder / "samples.csv", columns)
         content = {"setting": self.setting, "known": list(self.known)}
-        (folder / "classes.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        write_json(folder / "classes.json", content)
 
     @classmethod
     def read(cls, samples_csv: Path, classes_json: Path) -> Samples:

@@ -16,25 +16,10 @@ from ncdcli.clustering.kinds import KINDS, ClusterConfig
 from ncdcli.counting.candidates import stratified_rows
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import adjusted_rand
-from ncdcli.pipeline.context import Progress, StageContext
+from ncdcli.pipeline.context import SilentProgress, StageContext
 from ncdcli.recipe.base import import_kind
 
 MOST_ROWS = 20_000
-
-
-class _Quiet:
-    """Progress of re-clusterings: they are one step each of an outer bar."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def track(self, title: str, total: int | None) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext(lambda advance=1, /, **values: None)
-
-    def note(self, message: str) -> None:
-        self._progress.note(message)
 
 
 def stability(
@@ -52,9 +37,10 @@ def stability(
     part = replace(problem, embeddings=problem.embeddings[rows], labels=problem.labels[rows])
     pool = part.labels < 0
     partitions = []
+    quiet = SilentProgress(context.progress.note)  # a re-clustering is one step of the bar here
     with context.progress.track("stability", seeds) as tick:
         for seed in range(seeds):
-            answer = cluster(part, config, context.rng(1, seed), _Quiet(context.progress))
+            answer = cluster(part, config, context.rng(1, seed), quiet)
             partitions.append(answer.assignments[pool])
             tick()
     pairs = [_ari(a, b) for a, b in combinations(partitions, 2)]

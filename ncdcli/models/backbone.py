@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ncdcli.jsonfile import write_json
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -77,7 +79,7 @@ class ModelCard:
 
     def write(self, path: Path) -> None:
         """Write the card as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,24 @@ class Progress(Protocol):
     def track(self, title: str, total: int | None) -> AbstractContextManager[Tick]: ...
 
     def note(self, message: str) -> None: ...
+
+
+class SilentProgress:
+    """Progress that nobody sees; notes go on to `notes`, where that is given."""
+
+    def __init__(self, notes: Callable[[str], None] | None = None) -> None:
+        self._notes = notes
+
+    def track(self, title: str, total: int | None) -> AbstractContextManager[Tick]:
+        return nullcontext(_ignore)
+
+    def note(self, message: str) -> None:
+        if self._notes is not None:
+            self._notes(message)
+
+
+def _ignore(advance: int = 1, /, **values: float) -> None:
+    pass
 
 
 @dataclass(frozen=True)

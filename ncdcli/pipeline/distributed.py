@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from ncdcli.pipeline.context import StageContext, Tick
+from ncdcli.pipeline.context import SilentProgress, StageContext
 
 PATIENCE = timedelta(days=7)  # the others wait while process 0 runs stages that are not distributed
 
@@ -94,7 +93,7 @@ class Crew:
     def join_in(self, stop_requested: Callable[[], bool]) -> None:
         """Run the stages that process 0 announces until it dismisses us."""
         while (task := self.exchange(None)).module is not None:
-            context = StageContext(**task.context, progress=Quiet(), stop_requested=stop_requested)
+            context = StageContext(**task.context, progress=SilentProgress(), stop_requested=stop_requested)
             self._run(task.module, context, task.config)
 
     def _run(self, module: str, context: StageContext, config: Any) -> None:
@@ -104,20 +103,6 @@ class Crew:
         import_module(module).run(context, config)
         dist.barrier(group=self._group)
         self._within_stage = False
-
-
-class Quiet:
-    """Progress that nobody sees."""
-
-    def track(self, title: str, total: int | None) -> AbstractContextManager[Tick]:
-        return nullcontext(_ignore)
-
-    def note(self, message: str) -> None:
-        pass
-
-
-def _ignore(advance: int = 1, /, **values: float) -> None:
-    pass
 
 
 def _connect() -> tuple[Any, bool]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ncdcli.errors import Interrupted, MissingError, NcdError
-from ncdcli.pipeline.context import Progress, Resources, StageContext, stage_stream
-from ncdcli.pipeline.distributed import Crew, Quiet, is_worker
+from ncdcli.pipeline.context import Progress, Resources, SilentProgress, StageContext, stage_stream
+from ncdcli.pipeline.distributed import Crew, is_worker
 from ncdcli.pipeline.failure import explain, interruption, resume_command, told_about_full_disk
 from ncdcli.pipeline.fingerprint import visible_config
 from ncdcli.pipeline.plan import Action, Decision, Identity, Plan, Planner, make_plan, needed, select
@@ -64,7 +64,7 @@ def execute(
     Raises MissingError if a stage before the named ones has to be done first, or the data are not here; RunBusyError;
     Interrupted after Ctrl-C or SIGTERM; NcdError if a stage fails.
     """
-    progress = progress or Quiet()
+    progress = progress or SilentProgress()
     line = command if isinstance(command, str) else shlex.join(command)
     stop = StopSignals(
         lambda name: progress.note(f"{name}: stopping at the next safe point; Ctrl-C again stops at once")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
+
+from ncdcli.jsonfile import json_text
 
 TEMPORARY = ".new-"  # how the names of half-written files start
 
@@ -32,7 +33,7 @@ def is_temporary(path: Path) -> bool:
 
 def json_bytes(content: Any) -> bytes:
     """`content` as JSON that a person can read."""
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    return json_text(content).encode()
 
 
 def sync(path: Path) -> None:

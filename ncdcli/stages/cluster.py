@@ -15,6 +15,7 @@ from ncdcli.clustering.inputs import clustered_rows, read_inputs
 from ncdcli.clustering.kinds import KINDS
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
+from ncdcli.jsonfile import write_json
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.base import fields_that_matter, import_kind
 
@@ -62,8 +63,7 @@ def run(context: StageContext, config: Any) -> None:
         "statistics": dict(clustering.statistics),
         "sizes": np.bincount(assignments.clusters, minlength=k).tolist(),
     }
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    (context.output / "clustering.json").write_text(text + "\n", "utf-8")
+    write_json(context.output / "clustering.json", content)
 
 
 def assign_all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import Inputs
 from ncdcli.errors import Interrupted
+from ncdcli.jsonfile import write_json
 from ncdcli.pipeline.context import Resources, StageContext
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def embed(context: StageContext, config: Any, inputs: Inputs) -> None:
             embed_rows(job, np.arange(len(inputs)), monitor, resources)
     if is_first_process():
         content = {"n": len(inputs), "dim": card.dim, "normalize": config.normalize, "precision": precision}
-        (context.output / "embeddings.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        write_json(context.output / "embeddings.json", content)
 
 
 def embed_share(fabric: Fabric, job: Job, monitor: Monitor) -> None:

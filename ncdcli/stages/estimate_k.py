@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
 from ncdcli.counting.base import CountEstimate, CountProblem
 from ncdcli.counting.kinds import KINDS
 from ncdcli.data.columns import write_columns
+from ncdcli.jsonfile import write_json
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.base import import_kind
 
@@ -43,7 +43,7 @@ def _write(context: StageContext, answer: CountEstimate, n_known: int) -> None:
         "interval": list(answer.interval),
         "statistics": statistics,
     }
-    (context.output / "k.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
+    write_json(context.output / "k.json", content)
     candidates = sorted(answer.scores)
     columns: dict[str, list[Any]] = {"k": candidates, "score": [answer.scores[k] for k in candidates]}
     columns |= {name: [scores.get(k) for k in candidates] for name, scores in answer.other_scores.items()}

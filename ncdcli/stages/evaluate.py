@@ -13,6 +13,7 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
+from ncdcli.jsonfile import write_json
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.protocols import ClassScores, Predictions, match_and_score_classes, score_split
 from ncdcli.metrics.silhouette import silhouettes
@@ -92,7 +93,7 @@ def run(context: StageContext, config: Any) -> None:
         "sizes": _sizes(evaluation),
         "not_available": evaluation.missing,
     }
-    _write_json(context, "metrics.json", metrics)
+    write_json(context.output / "metrics.json", metrics)
     _write_tables(evaluation)
 
 
@@ -213,7 +214,7 @@ def _write_tables(evaluation: _Evaluation) -> None:
         "splits": matching,
         "confusion": {"split": evaluation.config.split, "rows": "clusters 0 … k − 1", "columns": list(names)},
     }
-    _write_json(evaluation.context, "matching.json", content)
+    write_json(evaluation.context.output / "matching.json", content)
     header = ("class", "known", "split", "n", "recall", "precision", "cluster")
     columns = dict(zip(header, zip(*classes, strict=True), strict=True))
     write_columns(evaluation.context.output / "per_class.csv", columns)
@@ -229,8 +230,3 @@ def _class_row(evaluation: _Evaluation, split: str, scores: ClassScores) -> list
     known = "yes" if scores.class_id < evaluation.n_known else "no"
     name = evaluation.truth.names[scores.class_id]
     return [name, known, split, scores.size, scores.recall, scores.precision, scores.cluster]
-
-
-def _write_json(context: StageContext, name: str, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    (context.output / name).write_text(text + "\n", "utf-8")

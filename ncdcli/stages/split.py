@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ncdcli.data.resolve import input_identity, open_source, resolve_data
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import Listing
 from ncdcli.errors import DataError, Problem
+from ncdcli.jsonfile import write_json
 from ncdcli.pipeline.context import StageContext
 
 # Part -> its rank in the order of rows. The first three are trained on.
@@ -185,8 +185,7 @@ def _write_source(folder: Path, config: DataConfig, samples: Samples) -> None:
         "samples": {role: int((samples.roles == role).sum()) for role in np.unique(samples.roles).tolist()},
         "split_checksum": digest_lines(lines),
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / "source.json").write_text(text + "\n", "utf-8")
+    write_json(folder / "source.json", content, sort_keys=True)
 
 
 def _write_truth(folder: Path, rows: _Rows, roles: NDArray[np.str_]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 
 import faiss
 import numpy as np
@@ -23,17 +23,10 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.clustering.lloyd import lloyd
 from ncdcli.clustering.seeding import plus_plus
+from ncdcli.pipeline.context import SilentProgress
 
 SHAPES = ((1_797, 64, 10), (10_000, 1_280, 10), (6_000, 768, 200), (20_000, 16, 26), (50_000, 768, 100))
 ITERATIONS = 20
-
-
-class _Silent:
-    def track(self, title: str, total: int | None) -> nullcontext:
-        return nullcontext(lambda advance=1, /, **values: None)
-
-    def note(self, message: str) -> None:
-        pass
 
 
 def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +77,8 @@ def main() -> None:
         for init in ("matched", "gcd"):
             labels = np.where((classes < k // 2) & (np.arange(n) % 2 == 0), classes, -1)
             problem, config = Problem(rows, labels, k // 2, k), SemiKMeans(init=init, restarts=5)
-            semi.append(seconds(lambda: semi_kmeans.cluster(problem, config, np.random.default_rng(0), _Silent()), 1))  # noqa: B023
+            rng = np.random.default_rng(0)
+            semi.append(seconds(partial(semi_kmeans.cluster, problem, config, rng, SilentProgress()), 1))
         plain = f"{ours:6.3f} {theirs:8.3f} {reference:10.3f} | {seeding:11.3f}"
         print(f"{n:7} {d:5} {k:4} | {plain} | {semi[0]:9.2f} {semi[1]:6.2f}", flush=True)
 

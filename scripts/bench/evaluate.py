@@ -15,8 +15,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +26,7 @@ from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
 from ncdcli.metrics.contingency import contingency
-from ncdcli.pipeline.context import Resources, StageContext, stage_stream
+from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.recipe.schema import EvaluateConfig
 from ncdcli.stages import evaluate
@@ -44,16 +43,6 @@ PARTS = {
     "_stability": "stability",
     "_write_tables": "matching.json, per_class.csv, confusion.npy",
 }
-
-
-class Silent:
-    """No progress."""
-
-    @contextmanager
-    def track(self, _title: str, _total: int | None) -> Iterator[Callable[..., None]]:
-        yield lambda *_args, **_values: None
-
-    def note(self, _message: str) -> None: ...
 
 
 def make_run(folder: Path, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +84,7 @@ def make_run(folder: Path, rows: int, classes: int) -> tuple[np.ndarray, np.ndar
 def time_stage(folder: Path, config: EvaluateConfig) -> dict[str, float]:
     """Seconds of the stage, as "total", and of its parts."""
     inputs = {str(path.relative_to(folder)): path for path in folder.rglob("*.*") if path.parent.name != "evaluate"}
-    context = StageContext(inputs, folder / "evaluate", stage_stream(0, "evaluate"), Resources(), Silent())
+    context = StageContext(inputs, folder / "evaluate", stage_stream(0, "evaluate"), Resources(), SilentProgress())
     seconds: dict[str, float] = {}
     originals = {name: getattr(evaluate, name) for name in PARTS}
     for name, function in originals.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,17 +57,6 @@ def make_job(output: Path, config: PretrainConfig, *, backbone: Any = None, sour
     labels = np.where(np.isin(rows, labelled), classes[rows], -1)
     chooser = HeldOut(source, labelled, classes[labelled], held_out, classes[held_out], 2)
     return Job(backbone, objective, source, rows, labels, chooser, config, stream, output)
-
-
-class Silent:
-    """Progress that nobody sees."""
-
-    @contextmanager
-    def track(self, title: str, total: int | None) -> Any:
-        yield lambda advance=1, /, **values: None
-
-    def note(self, message: str) -> None:
-        pass
 
 
 def fail_in_second(fabric: Any, job: Any, monitor: Any) -> None:

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from ncdcli.cli.progress import BarProgress, LineProgress, SilentProgress, open_progress
+from ncdcli.cli.progress import BarProgress, LineProgress, open_progress
+from ncdcli.pipeline.context import SilentProgress
 
 
 class Terminal(io.StringIO):

@@ -1,19 +1,8 @@
-from contextlib import contextmanager
-
 import pytest
 
-
-class Silent:
-    """Progress that shows nothing."""
-
-    @contextmanager
-    def track(self, title, total):
-        yield lambda advance=1, /, **values: None
-
-    def note(self, message):
-        pass
+from ncdcli.pipeline.context import SilentProgress
 
 
 @pytest.fixture
 def silent():
-    return Silent()
+    return SilentProgress()

@@ -1,20 +1,14 @@
-from contextlib import contextmanager
-
 import pytest
 
+from ncdcli.pipeline.context import SilentProgress
 
-class Recorder:
+
+class Recorder(SilentProgress):
     """Progress that keeps what it was told."""
 
     def __init__(self):
         self.notes = []
-
-    @contextmanager
-    def track(self, title, total):
-        yield lambda advance=1, /, **values: None
-
-    def note(self, message):
-        self.notes.append(message)
+        super().__init__(self.notes.append)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import toystages
 
 from ncdcli.errors import Interrupted
 from ncdcli.pipeline import runner
-from ncdcli.pipeline.distributed import Quiet
+from ncdcli.pipeline.context import SilentProgress
 from ncdcli.pipeline.failure import resume_command
 from ncdcli.pipeline.runner import execute
 from ncdcli.pipeline.signals import StopSignals
@@ -182,7 +182,7 @@ def test_stage_is_stopped_where_it_stands_until_it_first_asks(toy, hooks):
 
 
 def test_announcement_that_cannot_be_printed_does_not_keep_a_stage_from_saving(toy, hooks):
-    class Broken(Quiet):
+    class Broken(SilentProgress):
         def note(self, message):
             if "stopping" in message:
                 raise RuntimeError("reentrant call inside <_io.BufferedWriter>")

@@ -12,7 +12,7 @@ import pytest
 import toystages
 
 from ncdcli.errors import MissingError, NcdError, RunBusyError, UsageError
-from ncdcli.pipeline.distributed import Quiet
+from ncdcli.pipeline.context import SilentProgress
 from ncdcli.pipeline.runner import execute
 from ncdcli.run.manifest import FileRecord, Manifest
 
@@ -487,7 +487,7 @@ def test_files_are_on_disk_before_the_manifest_and_the_manifest_before_the_renam
 def test_first_run_says_that_stages_run_and_later_ones_say_why(toy):
     notes = []
 
-    class Notes(Quiet):
+    class Notes(SilentProgress):
         def note(self, message):
             notes.append(message)
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,20 +10,11 @@ import pytest
 from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.counting.kinds import Fixed
 from ncdcli.data.samples import Samples
-from ncdcli.pipeline.context import Resources, StageContext, stage_stream
+from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.recipe.schema import EvaluateConfig
 from ncdcli.stages import cluster, estimate_k, evaluate
 
 CLASSES = ("ant", "bee", "cat", "dog")  # the first two are known
-
-
-class Silent:
-    @contextmanager
-    def track(self, title, total):
-        yield lambda advance=1, /, **values: None
-
-    def note(self, message):
-        pass
 
 
 class EmbeddedRun:
@@ -65,7 +55,7 @@ class EmbeddedRun:
             for path in self.folder.rglob("*.*")
             if path.parent.name != "evaluate" and (stage == "evaluate" or path.name != "truth.csv")
         }
-        return StageContext(inputs, self.folder / stage, stage_stream(0, stage), Resources(), Silent())
+        return StageContext(inputs, self.folder / stage, stage_stream(0, stage), Resources(), SilentProgress())
 
     def stage(self, module, name, **config):
         module.run(self.context(name), SimpleNamespace(**config))

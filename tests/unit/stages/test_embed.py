@@ -14,7 +14,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "toys"))
 
-from toytraining import Silent
 
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import FeatureInputs, ImageInputs, Inputs, TableInputs
@@ -22,7 +21,7 @@ from ncdcli.errors import DataError, Interrupted, MissingError, NcdError
 from ncdcli.models.embedder import load_embedder
 from ncdcli.models.kinds import EfficientNetLite, Identity, Mlp, Precomputed, SmallCnn
 from ncdcli.objectives.kinds import NoObjective, PretrainConfig
-from ncdcli.pipeline.context import Resources, StageContext, stage_stream
+from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.recipe.schema import EmbedConfig
 from ncdcli.stages.embed import create_array, embed
 from ncdcli.stages.pretrain import pretrain
@@ -36,7 +35,7 @@ def trained(folder: Path, backbone: Any, inputs: Inputs) -> Path:
     """`model.json` of an untrained backbone."""
     roles = np.array(["labelled", "unlabelled"] * len(inputs))[: len(inputs)]
     samples = Samples(tuple(map(str, range(len(inputs)))), roles, np.full(len(inputs), 0), ("a",), "gcd")
-    context = StageContext({}, folder, stage_stream(0, "pretrain"), CPU, Silent())
+    context = StageContext({}, folder, stage_stream(0, "pretrain"), CPU, SilentProgress())
     sections: Any = SimpleNamespace(backbone=backbone, pretrain=PretrainConfig(objective=NoObjective()))
     pretrain(context, sections, samples, inputs)
     return folder / "model.json"
@@ -47,7 +46,7 @@ def run(folder: Path, backbone: Any, inputs: Inputs, *, resources: Resources = C
     stop = keywords.pop("stop", lambda: False)
     stream = stage_stream(0, "embed")
     paths = {"pretrain/model.json": model_json}
-    embed(StageContext(paths, folder, stream, resources, Silent(), None, stop), EmbedConfig(**keywords), inputs)
+    embed(StageContext(paths, folder, stream, resources, SilentProgress(), None, stop), EmbedConfig(**keywords), inputs)
     return np.load(folder / "embeddings.npy")
 
 
@@ -72,7 +71,8 @@ def test_normalized_embeddings_have_unit_length(tmp_path: Path) -> None:
 
 def test_new_samples_are_embedded_as_those_of_the_run(tmp_path: Path) -> None:
     given = run(tmp_path, SmallCnn(widths=(4,), dim=3), ImageInputs(PIXELS))
-    again = load_embedder(tmp_path / "model.json", CPU).embed(ImageInputs(PIXELS[5:9]), Silent(), normalize=True)
+    embedder = load_embedder(tmp_path / "model.json", CPU)
+    again = embedder.embed(ImageInputs(PIXELS[5:9]), SilentProgress(), normalize=True)
     assert np.allclose(again, given[5:9], atol=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_tables_carry_their_encoder(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 6.0], "y": [0.0, 1.0, 0.0, 5.0]})
     given = run(tmp_path, Identity(), TableInputs(frame), normalize=False)
     assert given.mean(0) == pytest.approx([0, 0], abs=1e-6)
-    one = load_embedder(tmp_path / "model.json", CPU).embed(TableInputs(frame[2:3]), Silent(), normalize=False)
+    one = load_embedder(tmp_path / "model.json", CPU).embed(TableInputs(frame[2:3]), SilentProgress(), normalize=False)
     assert np.allclose(one, given[2:3])
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "toys"))
 
-from toytraining import Silent
 
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import FeatureInputs, ImageInputs, Inputs, TableInputs
@@ -22,7 +21,7 @@ from ncdcli.data.tables import TableEncoder
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.models.kinds import EfficientNetLite, Identity, Mlp, Precomputed, SmallCnn
 from ncdcli.objectives.kinds import NoObjective, PretrainConfig, SimCLR
-from ncdcli.pipeline.context import Resources, StageContext, stage_stream
+from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.stages.pretrain import check_selection, pretrain
 
 torch.set_num_threads(1)
@@ -37,7 +36,7 @@ def samples(roles: tuple[str, ...] = ROLES * 4) -> Samples:
 
 def context(output: Path, seed: int = 0, **keywords: Any) -> StageContext:
     output.mkdir(exist_ok=True)
-    return StageContext({}, output, stage_stream(seed, "pretrain"), Resources("cpu"), Silent(), **keywords)
+    return StageContext({}, output, stage_stream(seed, "pretrain"), Resources("cpu"), SilentProgress(), **keywords)
 
 
 def run(output: Path, backbone: Any, inputs: Inputs, config: PretrainConfig, **keywords: Any) -> dict[str, Any]:

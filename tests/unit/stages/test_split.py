@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,25 +15,16 @@ from ncdcli.data.kinds import DataConfig
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import Listing
 from ncdcli.errors import DataError
-from ncdcli.pipeline.context import Resources, StageContext, stage_stream
+from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.stages import split
 
 FILES = ("samples.csv", "classes.json", "source.json")
 
 
-class Silent:
-    @contextmanager
-    def track(self, title, total):
-        yield lambda advance=1, **values: None
-
-    def note(self, message):
-        pass
-
-
 def run_split(folder: Path, seed: int = 0, **fields) -> Samples:
     config = DataConfig.model_validate_json(json.dumps({"source": {"kind": "sklearn_digits"}, **fields}))
     folder.mkdir(exist_ok=True, parents=True)
-    context = StageContext({}, folder, stage_stream(seed, "split"), Resources(), Silent(), config)
+    context = StageContext({}, folder, stage_stream(seed, "split"), Resources(), SilentProgress(), config)
     split.run(context, SimpleNamespace(data=config))
     return Samples.read(folder / "samples.csv", folder / "classes.json")
 
