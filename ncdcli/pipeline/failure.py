@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shlex
 import shutil
@@ -13,10 +12,10 @@ from pathlib import Path
 
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.pipeline.work import has_checkpoint
+from ncdcli.run.files import FULL
 from ncdcli.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TEXTS = ("No space left on device", "os error 28")  # safetensors raises an error of its own
 MEBIBYTE = 1 << 20
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ncdcli.errors import NcdError, RunBusyError
-from ncdcli.run.files import json_bytes, write_atomic
+from ncdcli.run.files import FULL, json_bytes, write_atomic
 from ncdcli.run.journal import now
 
 LOCK = ".lock"
@@ -67,7 +67,7 @@ def hold_lock(folder: Path, *, command: str = "", patience_seconds: float = 10.0
         ) from error
     owner = Owner(os.getpid(), socket.gethostname(), command, now())
     try:
-        write_atomic(folder / OWNER, json_bytes(asdict(owner)))
+        _note_owner(folder, owner)
         yield
     finally:
         (folder / OWNER).unlink(missing_ok=True)
@@ -86,6 +86,15 @@ def _acquire(lock: FileLock, folder: Path, *, patience_seconds: float) -> None:
             time.sleep(POLL_SECONDS)
         else:
             return
+
+
+def _note_owner(folder: Path, owner: Owner) -> None:
+    """Say who holds the lock, unless the disk is full: `ncd clean` must be able to free space."""
+    try:
+        write_atomic(folder / OWNER, json_bytes(asdict(owner)))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
 
 
 def _busy(folder: Path, owner: Owner | None) -> RunBusyError:

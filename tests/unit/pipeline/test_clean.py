@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -81,3 +82,15 @@ def test_run_in_use_and_missing_run_are_refused(toy):
     toy.execute()
     with toy.run.lock("ncd run toy"), pytest.raises(RunBusyError):
         clean_toy(toy)
+
+
+def test_room_is_made_on_a_full_disk(toy, monkeypatch):
+    toy.execute()
+    toy.execute(train={"epochs": 4})
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert clean_toy(toy, train={"epochs": 4}).freed_bytes > 0
+    assert list((toy.run.path / ".old").iterdir()) == []
