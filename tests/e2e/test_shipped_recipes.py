@@ -8,28 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ncdcli.cli.main import main
 from ncdcli.data.resolve import ensure_resolved, resolve_data
 from ncdcli.errors import MissingError
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.shipped import shipped_recipes
 
 Ncd = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ncd(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ncd:
-    """A command in an empty folder, with no data set anywhere: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NCD_DATA", str(tmp_path / "data"))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(list(words))
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def header(name: str) -> str:
@@ -44,23 +28,23 @@ def commands(name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_the_commands_of_the_header_are_understood(name: str, ncd: Ncd) -> None:
+def test_the_commands_of_the_header_are_understood(name: str, run_ncd: Ncd) -> None:
     assert ["run", name] in [words[:2] for words in commands(name)] or name == "embeddings-gcd"
     for words in commands(name):
         if words[0] == "compare":
             assert {Path(path).name for path in words[1:]} <= set(shipped_recipes())
             continue
-        code, _, err = ncd(*words, *(["--dry-run"] if words[0] == "run" else []))
+        code, _, err = run_ncd(*words, *(["--dry-run"] if words[0] == "run" else []))
         assert code == (4 if words[:2] == ["data", "check"] else 0), (words, err)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_absent_data_are_asked_for_before_anything_runs(name: str, ncd: Ncd, tmp_path: Path) -> None:
+def test_absent_data_are_asked_for_before_anything_runs(name: str, run_ncd: Ncd, tmp_path: Path) -> None:
     resolved = resolve_data(load_recipe(name).recipe.data)
     try:
         ensure_resolved(resolved)
     except MissingError:
-        code, out, err = ncd("run", name)
+        code, out, err = run_ncd("run", name)
         assert (code, out) == (4, "")
         assert not (tmp_path / "runs" / name / "split").exists()
     else:

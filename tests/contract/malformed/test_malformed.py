@@ -6,13 +6,12 @@ A case of `cases/*.yaml` has `files` (name -> text, or `!!binary`), `command` (d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from ncdcli.cli.main import main
 
 CASES = Path(__file__).parent / "cases"
 
@@ -27,22 +26,18 @@ def read_cases() -> list[Any]:
 
 @pytest.mark.parametrize("case", read_cases())
 def test_says_what_is_wrong_where_and_what_to_do(
-    case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case: dict[str, Any], tmp_path: Path, run_ncd: Callable[..., tuple[int, str, str]]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NCD_DATA", str(tmp_path / "data"))
     for name, content in case.get("files", {}).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
 
-    with pytest.raises(SystemExit) as end:
-        main(case.get("command", ["recipes", "check", "recipe.yaml"]))
+    code, out, err = run_ncd(*case.get("command", ["recipes", "check", "recipe.yaml"]))
 
-    printed = capsys.readouterr()
-    assert printed.err.replace(str(tmp_path), "{folder}") == case["stderr"]
-    assert end.value.code == case.get("exit", 3)
-    assert printed.out == case.get("stdout", "")
+    assert err.replace(str(tmp_path), "{folder}") == case["stderr"]
+    assert code == case.get("exit", 3)
+    assert out == case.get("stdout", "")
 
 
 def test_corpus_is_large_enough() -> None:

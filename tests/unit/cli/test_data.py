@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ncdcli.cli.main import main
 from ncdcli.shipped import shipped_cards
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NCD_DATA", str(tmp_path / "data"))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(["data", *arguments])
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
+def run(run_ncd):
+    return partial(run_ncd, "data")
 
 
 def test_list_names_every_card_and_whether_it_is_here(run):
@@ -78,7 +69,7 @@ def test_data_that_are_not_here_exit_with_4_and_one_object(run):
     assert "cifar-10-batches-py" in err
 
 
-def test_an_unknown_name_is_missing_on_the_command_line_and_not_valid_in_a_recipe(run, tmp_path, capsys):
+def test_an_unknown_name_is_missing_on_the_command_line_and_not_valid_in_a_recipe(run, run_ncd, tmp_path):
     """What an argument names is not there: 4. What a recipe says is wrong: 3, with its line. The same hint."""
     recipe = "name: r\ndata: {card: cifar, known_classes: 5}\nbackbone: {kind: small_cnn}\n"
     (tmp_path / "r.yaml").write_text(recipe)
@@ -86,9 +77,7 @@ def test_an_unknown_name_is_missing_on_the_command_line_and_not_valid_in_a_recip
     for command in ("show", "check"):
         code, _, err = run(command, "cifar")
         assert (code, err.splitlines()[-1]) == (4, hint)
-    with pytest.raises(SystemExit) as end:
-        main(["run", "r.yaml"])
-    err = capsys.readouterr().err
-    assert end.value.code == 3
+    code, _, err = run_ncd("run", "r.yaml")
+    assert code == 3
     assert "r.yaml:2:14: data.card: no dataset card is named 'cifar'" in err
     assert hint in err

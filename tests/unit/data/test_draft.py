@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ncdcli.cli.main import main
 from ncdcli.data.draft import draft_recipe
 from ncdcli.data.survey import Survey
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.recipe.schema import Recipe
-
-
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        main(list(arguments))
-    printed = capsys.readouterr()
-    return int(end.value.code or 0), printed.out, printed.err
 
 
 def make_images(root: Path, side: int, *, labelled: int = 12, pool: int = 30) -> None:
@@ -36,21 +28,15 @@ def recipe_of(path: Path) -> Recipe:
     return load_recipe(str(path)).recipe
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_tiny_images_get_a_small_network_and_unreadable_ones_are_left_out(here, capsys):
-    make_images(here, 16)
-    (here / "pool" / "broken.jpg").write_bytes(b"nothing")
-    code, out, err = run(capsys, "init", "images", "--labelled", "labelled", "--unlabelled", "pool", "-o", "r.yaml")
+def test_tiny_images_get_a_small_network_and_unreadable_ones_are_left_out(run_ncd, tmp_path):
+    make_images(tmp_path, 16)
+    (tmp_path / "pool" / "broken.jpg").write_bytes(b"nothing")
+    code, out, err = run_ncd("init", "images", "--labelled", "labelled", "--unlabelled", "pool", "-o", "r.yaml")
     assert (code, out) == (0, "r.yaml\n")
     for line in ("24 labelled, 30 unlabelled", "known classes: 2, from 12 samples", "all images are 16 × 16 pixels",
                  "unreadable: 1 file", "broken.jpg", "next: ncd run r.yaml"):  # fmt: skip
         assert line in err
-    recipe = recipe_of(here / "r.yaml")
+    recipe = recipe_of(tmp_path / "r.yaml")
     assert recipe.backbone.kind == "small_cnn"
     assert recipe.data.source.leave_out == ("unlabelled/broken.jpg",)
     assert recipe.data.validation_fraction == 0.2
@@ -58,77 +44,77 @@ def test_tiny_images_get_a_small_network_and_unreadable_ones_are_left_out(here, 
 
 
 @pytest.mark.parametrize(("installed", "kind"), [(True, "efficientnet_lite"), (False, "timm")])
-def test_larger_images_get_a_pretrained_backbone(here, capsys, monkeypatch, installed, kind):
-    make_images(here, 80, labelled=3, pool=5)
+def test_larger_images_get_a_pretrained_backbone(run_ncd, tmp_path, monkeypatch, installed, kind):
+    make_images(tmp_path, 80, labelled=3, pool=5)
     monkeypatch.setattr("ncdcli.data.draft.find_spec", lambda name: object() if installed else None)
-    assert run(capsys, "init", "images", "--labelled", "labelled", "--unlabelled", "pool")[0] == 0
-    recipe = recipe_of(here / "recipe.yaml")
+    assert run_ncd("init", "images", "--labelled", "labelled", "--unlabelled", "pool")[0] == 0
+    recipe = recipe_of(tmp_path / "recipe.yaml")
     assert (recipe.backbone.kind, recipe.pretrain.objective.kind) == (kind, "none")
     assert recipe.data.validation_fraction == 0  # three samples a class are too few
 
 
-def test_the_recipe_moves_with_its_data(here, capsys):
-    make_images(here / "one", 8)
+def test_the_recipe_moves_with_its_data(run_ncd, tmp_path):
+    make_images(tmp_path / "one", 8)
     folders = ("--labelled", "one/labelled", "--unlabelled", "one/pool", "--output", "one/r.yaml")
-    assert run(capsys, "init", "images", *folders)[0] == 0
-    assert "labelled: labelled" in (here / "one/r.yaml").read_text()
-    shutil.move(here / "one", here / "two")
-    assert recipe_of(here / "two/r.yaml").data.source.unlabelled == str(here / "two/pool")
+    assert run_ncd("init", "images", *folders)[0] == 0
+    assert "labelled: labelled" in (tmp_path / "one/r.yaml").read_text()
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    assert recipe_of(tmp_path / "two/r.yaml").data.source.unlabelled == str(tmp_path / "two/pool")
 
 
-def test_a_table_with_names_and_a_constant(here, capsys):
+def test_a_table_with_names_and_a_constant(run_ncd, tmp_path):
     rows = [f"{n},{n * n % 7},5,row {n},{'ab'[n % 2] if n < 60 else ''}" for n in range(300)]
-    (here / "t.csv").write_text("\n".join(["x,y,k,who,label", *rows]))
-    code, out, err = run(capsys, "init", "table", "--data", "t.csv", "--label", "label", "--json")
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,k,who,label", *rows]))
+    code, out, err = run_ncd("init", "table", "--data", "t.csv", "--label", "label", "--json")
     assert code == 0
     assert json.loads(out)["samples"] == {"labelled": 60, "unlabelled": 240}
     assert "constant columns, which carry nothing: 1 (`k`)" in err
     assert "columns to drop, with too many different texts: 1 (`who`)" in err
-    recipe = recipe_of(here / "recipe.yaml")
+    recipe = recipe_of(tmp_path / "recipe.yaml")
     assert (recipe.name, recipe.backbone.kind) == ("t", "mlp")
     assert recipe.data.source.drop == ("who",)
 
 
-def test_a_table_in_which_all_rows_are_labelled_becomes_a_benchmark(here, capsys):
-    (here / "t.csv").write_text("".join(f"{n},{n * n},{'abcde'[n % 5]}\n" for n in range(100)))
-    assert run(capsys, "init", "table", "--data", "t.csv", "--label", "-1")[0] == 0
-    recipe = recipe_of(here / "recipe.yaml")
+def test_a_table_in_which_all_rows_are_labelled_becomes_a_benchmark(run_ncd, tmp_path):
+    (tmp_path / "t.csv").write_text("".join(f"{n},{n * n},{'abcde'[n % 5]}\n" for n in range(100)))
+    assert run_ncd("init", "table", "--data", "t.csv", "--label", "-1")[0] == 0
+    recipe = recipe_of(tmp_path / "recipe.yaml")
     assert recipe.data.known_classes == 3
     assert recipe.estimate_k.low == 3
 
 
-def test_embeddings_are_used_as_they_are(here, capsys):
-    np.save(here / "x.npy", np.random.default_rng(0).normal(size=(40, 3)).astype("float32"))
-    (here / "y.csv").write_text("\n".join(["a", "b"] * 10 + [""] * 20) + "\n")
-    code, _, err = run(capsys, "init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
+def test_embeddings_are_used_as_they_are(run_ncd, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 3)).astype("float32"))
+    (tmp_path / "y.csv").write_text("\n".join(["a", "b"] * 10 + [""] * 20) + "\n")
+    code, _, err = run_ncd("init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
     assert code == 0
     assert "3 values a row, float32" in err
-    recipe = recipe_of(here / "recipe.yaml")
+    recipe = recipe_of(tmp_path / "recipe.yaml")
     assert (recipe.backbone.kind, recipe.pretrain.objective.kind) == ("precomputed", "none")
 
 
-def test_a_recipe_that_is_there_is_not_overwritten(here, capsys):
-    np.save(here / "x.npy", np.ones((4, 2), "float32"))
-    (here / "y.csv").write_text("a\nb\n\n\n")
-    (here / "recipe.yaml").write_text("mine")
+def test_a_recipe_that_is_there_is_not_overwritten(run_ncd, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((4, 2), "float32"))
+    (tmp_path / "y.csv").write_text("a\nb\n\n\n")
+    (tmp_path / "recipe.yaml").write_text("mine")
     arguments = ("init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
-    code, _, err = run(capsys, *arguments)
-    assert (code, (here / "recipe.yaml").read_text()) == (2, "mine")
+    code, _, err = run_ncd(*arguments)
+    assert (code, (tmp_path / "recipe.yaml").read_text()) == (2, "mine")
     assert "--force" in err
-    assert run(capsys, *arguments, "--force")[0] == 0
+    assert run_ncd(*arguments, "--force")[0] == 0
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [("a\na\n\n\n", "1 known class with labelled samples: too few"), ("a\nb\na\nb\n", "of two classes")],
 )
-def test_data_in_which_nothing_can_be_discovered_are_refused(here, capsys, labels, message):
-    np.save(here / "x.npy", np.ones((4, 2), "float32"))
-    (here / "y.csv").write_text(labels)
-    code, _, err = run(capsys, "init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
+def test_data_in_which_nothing_can_be_discovered_are_refused(run_ncd, tmp_path, labels, message):
+    np.save(tmp_path / "x.npy", np.ones((4, 2), "float32"))
+    (tmp_path / "y.csv").write_text(labels)
+    code, _, err = run_ncd("init", "embeddings", "--embeddings", "x.npy", "--labels", "y.csv")
     assert code == 3
     assert message in err
-    assert not (here / "recipe.yaml").exists()
+    assert not (tmp_path / "recipe.yaml").exists()
 
 
 @pytest.mark.parametrize(
