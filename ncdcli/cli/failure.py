@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ncdcli.cli.session import Session
-from ncdcli.errors import NcdError, RecipeError
+from ncdcli.errors import Interrupted, NcdError, RecipeError, RunBusyError
 from ncdcli.pipeline.failure import resume_command
 
 
@@ -23,7 +23,7 @@ def report(error: BaseException, session: Session) -> int:
     The last line after a failed or interrupted stage is the command that goes on.
     """
     found = error if isinstance(error, NcdError) else _fault(error, session)
-    resume = _resume(found, session)
+    resume = _resume(error, found, session)
     with suppress(OSError):  # nobody reads stderr any more
         _print(error, found, resume=resume)
     if session.json and not session.answered:
@@ -74,14 +74,13 @@ def _logs(session: Session) -> Iterator[Path]:
         yield Path(tempfile.gettempdir()) / f"ncd-{os.getpid()}.log"
 
 
-def _resume(error: NcdError, session: Session) -> str:
-    """The command that goes on; empty where there is nothing to go on with.
-
-    Wrong usage, an invalid recipe, something missing or an unmet bound are not cured by the same command, unless
-    a stage was under way.
+def _resume(error: BaseException, found: NcdError, session: Session) -> str:
+    """The command that goes on: what the failed stage says; or, after a fault, an interruption before any stage, or
+    while another process works on the run, the same command. Empty where that would fail the same way.
     """
-    if error.resume or session.run is None or error.exit_code in (2, 3, 4, 6):
-        return error.resume
+    again = not isinstance(error, NcdError) or isinstance(error, (Interrupted, RunBusyError))
+    if found.resume or session.run is None or not again:
+        return found.resume
     return resume_command(session.command)
 
 

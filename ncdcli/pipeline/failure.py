@@ -51,13 +51,15 @@ def interruption(*, stage: str, work: Path | None, exit_code: int, resume: str) 
 
 
 @contextmanager
-def told_about_full_disk(run: RunFolder) -> Iterator[None]:
+def told_about_full_disk(run: RunFolder, *, resume: str) -> Iterator[None]:
     """Context in which a full disk is reported as such, wherever it is met."""
     try:
         yield
     except OSError as error:
         if is_disk_full(error, run.path):
-            raise _full(run, "ncd") from error
+            full = _full(run, "ncd")
+            full.resume = resume
+            raise full from error
         raise
 
 

@@ -74,7 +74,7 @@ def execute(
             crew.join_in(stop.requested)
         return []
     _check_possible(make_plan(resolved.recipe, run, only=stages, force=force, table=table, identity=identity), run)
-    with told_about_full_disk(run), run.lock(line):
+    with told_about_full_disk(run, resume=resume_command(line)), run.lock(line):
         run.create(resolved, line)
         with log_to(run.log_path), Crew() as crew, stop:
             logger.info("command: %s", line)

@@ -59,9 +59,10 @@ def test_every_problem_of_a_recipe_is_printed_before_the_hint(capsys: Capture) -
     ]
 
 
-def test_the_last_line_is_the_command_that_goes_on(tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("error", [RunBusyError("in use"), Interrupted("interrupted"), ValueError("a fault of ours")])
+def test_the_last_line_is_the_command_that_goes_on(error: Exception, tmp_path: Path, capsys: Capture) -> None:
     session = Session(run=tmp_path, arguments=["run", "my recipe.yaml", "--restart", "--set", "seed=1"])
-    report(NcdError("pretrain failed", hint="look at the log"), session)
+    report(error, session)
     assert capsys.readouterr().err.splitlines()[-1] == "to go on: ncd run 'my recipe.yaml' --set seed=1"
 
 
@@ -100,7 +101,13 @@ def test_a_fault_that_no_log_can_take_is_told_in_full(
     assert lines[-2:] == ["error: unexpected fault: ValueError: broken", "to go on: ncd run x"]
 
 
-@pytest.mark.parametrize("error", [UsageError("x"), RecipeError("x"), MissingError("x"), RequirementError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("x"), RecipeError("x"), MissingError("x"), RequirementError("x"),
+        NcdError("cannot write", hint="choose another `--run`"),
+    ],
+)  # fmt: skip
 def test_no_command_is_offered_that_would_fail_the_same_way(error: NcdError, tmp_path: Path, capsys: Capture) -> None:
     report(error, Session(run=tmp_path, arguments=["run", "x"]))
     assert "to go on" not in capsys.readouterr().err

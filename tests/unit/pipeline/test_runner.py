@@ -302,8 +302,9 @@ def test_full_disk_outside_of_stages_is_told_as_well(toy, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("ncdcli.run.folder.RunFolder.create", fail)
-    with pytest.raises(NcdError, match="the disk is full"):
+    with pytest.raises(NcdError, match="the disk is full") as caught:
         toy.execute()
+    assert caught.value.resume == "ncd run toy"
 
 
 def test_missing_output_fails_the_stage(toy, hooks):
