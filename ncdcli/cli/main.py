@@ -77,6 +77,7 @@ housekeeping.add_housekeeping_commands(app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `ncd` with `arguments` (the process's own by default) and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal or pipe that cannot show "±" gets "?", not a traceback
             stream.reconfigure(errors="replace")
@@ -95,6 +96,13 @@ def _run(words: list[str]) -> int:
 
         return report(error, session)
     return 0
+
+
+def _replace_closed_streams() -> None:
+    """Give closed streams (`ncd run … 2>&-`) the null device: no file that is written may get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
 
 
 def _flushed(code: int) -> int:

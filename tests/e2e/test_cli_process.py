@@ -61,3 +61,11 @@ def test_output_in_another_encoding_does_not_fail(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run([*NCD, "--help"], cwd=tmp_path, capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault(closed: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m ncdcli recipes show digits-gcd {closed}", shell=True, cwd=tmp_path, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
