@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -15,6 +16,7 @@ from ncdcli import __version__
 from ncdcli.cli import data, housekeeping, init, predicting, recipes, runs, stages
 from ncdcli.cli.session import Session
 from ncdcli.errors import Interrupted
+from ncdcli.pipeline.signals import raise_stopped
 
 SIGPIPE_EXIT = 141  # what a program killed by a closed pipe ends with
 
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `ncd` with `arguments` (the process's own by default) and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _replace_closed_streams()
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, raise_stopped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal or pipe that cannot show "±" gets "?", not a traceback
             stream.reconfigure(errors="replace")

@@ -22,18 +22,30 @@ class Problem:
     embeddings: NDArray[np.float32]  # (n, d), finite
     labels: NDArray[np.int64]  # (n,) known class id 0 … n_known − 1 on labelled rows, -1 elsewhere
     n_known: int
-    k: int  # known and novel classes together, k > n_known in the NCD setting
+    k: int | None  # known and novel classes together, > n_known in the NCD setting; None: the method finds it
     novel_only: bool = False
+
+    @property
+    def given_k(self) -> int:
+        """k, for a method that needs it (recipes without one are refused for these)."""
+        if self.k is None:
+            raise ValueError("this method needs k")
+        return self.k
 
 
 @dataclass(frozen=True)
 class Clustering:
     """The answer of a clustering method."""
 
-    assignments: NDArray[np.int64]  # (n,) cluster 0 … k − 1 of every row of the problem
+    assignments: NDArray[np.int64]  # (n,) cluster 0 … k − 1 of every row; k may be other than the problem's
     centroids: NDArray[np.float32]  # (k, d); a new sample belongs to the nearest one
     matched: NDArray[np.int64]  # (k,) id of the known class that a cluster stands for, -1: novel
     objective: float  # what the method minimises
     statistics: Mapping[str, Any] = field(
         default_factory=dict
     )  # restarts, iterations, repairs: goes to clustering.json
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+        return len(self.centroids)

@@ -17,13 +17,14 @@ _FEWER = "give a smaller k (`estimate_k`), or more samples"
 
 
 def check_problem(problem: Problem, *, pinned: bool = False) -> None:
-    """Nothing, where the problem can be solved.
+    """Nothing, where the problem can be solved (a k of None is the method's to find).
 
     Raises RecipeError for a k that leaves no room for the known classes, and DataError where there are fewer rows
     than clusters to fill (`pinned`: novel clusters can be filled by unlabelled rows only), or, in the NCD setting,
     where a known class has no labelled row to give it a centroid.
     """
-    check_k(problem.k, n_known=problem.n_known, novel_only=problem.novel_only)
+    if problem.k is not None:
+        check_k(problem.k, n_known=problem.n_known, novel_only=problem.novel_only)
     labels = problem.labels
     if len(labels) != len(problem.embeddings):
         raise ValueError(f"{len(problem.embeddings)} embeddings but {len(labels)} labels")
@@ -37,6 +38,8 @@ def check_problem(problem: Problem, *, pinned: bool = False) -> None:
             f"{have} no labelled sample, and so no centroid: class number {absent[:10].tolist()}",
             hint="give labelled samples of every known class",
         )
+    if problem.k is None:
+        return
     if problem.novel_only or pinned:
         free = problem.k - problem.n_known + len(absent)
         if free > pool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import Section
+from ncdcli.recipe.base import Package, Section
 
 # Each value is a function `cluster(problem, config, rng, progress) -> Clustering` (see `ncdcli.clustering.base`).
 KINDS = {
@@ -15,7 +15,14 @@ KINDS = {
 }
 
 
-class KMeans(Section):
+class ClusterSection(Section):
+    """What is known of a kind of clustering without importing its code."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
+    package: ClassVar[Package | None] = None
+
+
+class KMeans(ClusterSection):
     """k-means on labelled and unlabelled samples together; labels are used only to name clusters afterwards."""
 
     kind: Literal["kmeans"] = "kmeans"
@@ -25,7 +32,7 @@ class KMeans(Section):
     spherical: bool = Field(False, description="cosine in place of Euclidean distance")
 
 
-class SemiKMeans(Section):
+class SemiKMeans(ClusterSection):
     """k-means in which labelled samples are pinned to their class (GCD, Vaze et al. 2022)."""
 
     kind: Literal["semi_kmeans"] = "semi_kmeans"

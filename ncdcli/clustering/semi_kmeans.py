@@ -53,7 +53,7 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     check_problem(problem, pinned=True)
     prepared = _prepare(problem)
     partitions = []
-    threads = threads_for(prepared.rows.size, problem.k)
+    threads = threads_for(prepared.rows.size, problem.given_k)
     with threads, progress.track("semi-supervised k-means", config.restarts) as tick:
         for start in _starts(prepared, problem, config, rng):
             partitions.append(leave_frame(_run(prepared, problem, config, start), prepared.frame))
@@ -62,9 +62,9 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     unlabelled = problem.labels < 0
     assignments = problem.labels.copy()
     assignments[unlabelled] = best.labels
-    matched = np.full(problem.k, -1, np.int64)
+    matched = np.full(problem.given_k, -1, np.int64)
     matched[prepared.fixed] = prepared.fixed
-    statistics = restart_statistics(partitions, assignments, problem.k)
+    statistics = restart_statistics(partitions, assignments, problem.given_k)
     return Clustering(assignments, best.centres.astype(np.float32), matched, best.objective, statistics)
 
 
@@ -74,13 +74,13 @@ def _prepare(problem: Problem) -> _Prepared:
     frame = choose_frame(rows)
     rows = frame.enter(rows[np.concatenate([unlabelled, labelled])])
     labels = problem.labels[labelled]
-    pinned = Pinned.of(rows[len(unlabelled) :], labels, problem.k)
+    pinned = Pinned.of(rows[len(unlabelled) :], labels, problem.given_k)
     return _Prepared(
         rows=rows,
         pool=rows[: len(unlabelled)],
         frame=frame,
         pinned=pinned,
-        means=class_means(rows[len(unlabelled) :], labels, problem.k),
+        means=class_means(rows[len(unlabelled) :], labels, problem.given_k),
         fixed=np.flatnonzero(pinned.counts > 0),
         free=np.flatnonzero(pinned.counts == 0),
     )
@@ -96,7 +96,7 @@ def _starts(
         chosen = plus_plus(prepared.pool, len(free), rngs=rngs, known=known)
         novel = (prepared.pool[rows].astype(np.float64) for rows in chosen)
     else:
-        plain = fit(prepared.rows, problem.k, restarts=config.restarts, iterations=config.iterations, rng=rng)
+        plain = fit(prepared.rows, problem.given_k, restarts=config.restarts, iterations=config.iterations, rng=rng)
         novel = (partition.centres[unclaimed(partition.centres, known)] for partition in plain)
     for centres in novel:
         start = prepared.means.copy()

@@ -24,9 +24,9 @@ class CountProblem:
 class CountEstimate:
     """How many classes there are, known and novel together."""
 
-    k: int
+    k: int | None  # None: the clustering method finds it
     criterion: str
     scores: Mapping[int, float]  # candidate k -> score, greater is better; empty for `fixed`
-    interval: tuple[int, int]  # candidates that the criterion cannot tell from the best
+    interval: tuple[int, int] | None  # candidates that the criterion cannot tell from the best
     statistics: Mapping[str, Any] = field(default_factory=dict)
     other_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # name -> candidate k -> score

@@ -14,6 +14,7 @@ from ncdcli.recipe.base import Section
 # Each value is a function `estimate(problem, config, rng, progress) -> CountEstimate` (see `ncdcli.counting.base`).
 KINDS = {
     "fixed": "ncdcli.counting.fixed:estimate",
+    "none": "ncdcli.counting.fixed:leave_to_clustering",
     "max_acc": "ncdcli.counting.max_acc:estimate",
     "silhouette": "ncdcli.counting.silhouette:estimate",
 }
@@ -24,6 +25,12 @@ class Fixed(Section):
 
     kind: Literal["fixed"] = "fixed"
     k: int = Field(ge=2, description="known and novel classes together")
+
+
+class LeftToClustering(Section):
+    """No estimate: the clustering method finds the number of classes itself."""
+
+    kind: Literal["none"] = "none"
 
 
 class MaxAcc(Section):
@@ -53,4 +60,4 @@ class Silhouette(Section):
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
-CountingConfig = Annotated[Fixed | MaxAcc | Silhouette, Field(discriminator="kind")]
+CountingConfig = Annotated[Fixed | LeftToClustering | MaxAcc | Silhouette, Field(discriminator="kind")]

@@ -33,6 +33,8 @@ def check_prerequisites(recipe: Recipe, folder: Path, *, stages: Sequence[str], 
     if "pretrain" in stages:
         _check_weights(recipe)
         _check_package(recipe.backbone.package, f"backbone `{recipe.backbone.kind}`")
+    if "cluster" in stages:
+        _check_package(recipe.cluster.package, f"clustering `{recipe.cluster.kind}`")
     for stage in stages:
         _check_package(STAGE_PACKAGES.get(stage), f"stage `{stage}`")
     if stages:

@@ -9,11 +9,26 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C as we raise it.
+
+    `python -m` ends by SIGINT, whatever the exit code, once a plain KeyboardInterrupt has left an `exec` of a string,
+    caught afterwards or not; data classes are made by such an `exec` while torch is imported. A subclass is left alone
+    (`run_eval_code_obj` in CPython's pythonrun.c).
+    """
+
+
+def raise_stopped(number: int, frame: FrameType | None) -> None:
+    """A handler for SIGINT in place of Python's own."""
+    raise Stopped
+
+
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While entered, the first SIGINT, SIGTERM or SIGHUP is only noted, and a second SIGINT raises KeyboardInterrupt.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP is only noted, and a second SIGINT raises Stopped.
 
     Within `at_once` every one of them does: for what has nothing to save, and should not keep anybody waiting.
     Python lets only the main thread set handlers: entered in another one, nothing is noted and nothing changes.
@@ -41,14 +56,14 @@ class StopSignals:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Context in which a signal, now or noted before, raises KeyboardInterrupt where the code stands.
+        """Context in which a signal, now or noted before, raises Stopped where the code stands.
 
         It ends early when somebody calls `asked`.
         """
         self._at_once = True
         try:
             if self.requested():
-                raise KeyboardInterrupt
+                raise Stopped
             yield
         finally:
             self._at_once = False
@@ -69,7 +84,7 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         first, self.received = self.received is None, self.received or signal.Signals(number)
         if self._at_once or (number == signal.SIGINT and not first):
-            raise KeyboardInterrupt
+            raise Stopped
         if first:
             with suppress(RuntimeError, OSError):  # the signal came while another line was printed; nobody reads it
                 self._on_first(self.received.name)

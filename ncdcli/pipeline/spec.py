@@ -59,20 +59,20 @@ STAGES = (
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
-        "estimate_k", 1, "ncdcli.stages.estimate_k", ("estimate_k",),
+        "estimate_k", 2, "ncdcli.stages.estimate_k", ("estimate_k",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
         ("k.json", "scores.csv"),
     ),
     StageSpec(
-        "cluster", 1, "ncdcli.stages.cluster", ("cluster",),
+        "cluster", 2, "ncdcli.stages.cluster", ("cluster",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json"),
         ("assignments.csv", "centroids.npy", "clustering.json"),
     ),
     StageSpec(
-        "evaluate", 1, "ncdcli.stages.evaluate", ("evaluate",),
+        "evaluate", 2, "ncdcli.stages.evaluate", ("evaluate",),
         (
             "split/samples.csv", "split/classes.json", "split/truth.csv?", "pretrain/model.json",
-            "embed/embeddings.npy", "estimate_k/k.json", "cluster/assignments.csv", "cluster/clustering.json",
+            "embed/embeddings.npy", "cluster/assignments.csv", "cluster/clustering.json",
         ),
         ("metrics.json", "matching.json?", "per_class.csv?", "confusion.npy?"),
     ),

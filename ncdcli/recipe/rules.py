@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import Card, DataConfig
 from ncdcli.models.kinds import BackboneConfig, kinds_that_read
@@ -106,6 +107,16 @@ def range_of_k(estimate_k: CountingConfig) -> Faults:
     low, high = getattr(estimate_k, "low", None), getattr(estimate_k, "high", None)
     if low is not None and high is not None and low > high:
         yield ("estimate_k", "low"), f"low = {low} is above high = {high}", "exchange them"
+
+
+def someone_finds_k(estimate_k: CountingConfig, cluster: ClusterConfig) -> Faults:
+    """The number of clusters is estimated for the methods that need it, and for no others."""
+    if estimate_k.kind == "none" and cluster.k == "needs":
+        hint = "use e.g. `estimate_k: {kind: max_acc}`, or give k: `{kind: fixed, k: …}`"
+        yield ("estimate_k", "kind"), f"clustering `{cluster.kind}` needs a number of clusters", hint
+    elif estimate_k.kind != "none" and cluster.k == "finds":
+        message = f"clustering `{cluster.kind}` finds the number of clusters itself"
+        yield ("cluster", "kind"), message, "set `estimate_k: {kind: none}`"
 
 
 def protocol_fits_setting(data: DataConfig, evaluate: EvaluateConfig) -> Faults:
@@ -237,6 +248,7 @@ def _n_known(data: DataConfig) -> int | None:
 RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
     Recipe: (
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
+        someone_finds_k,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
         something_to_train, sampler_fits_objective, views_differ, augment_fits,
     ),

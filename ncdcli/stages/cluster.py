@@ -39,7 +39,7 @@ def run(context: StageContext, config: Any) -> None:
     gave them; rows that were not clustered (test rows; validation rows in the NCD setting) go to the nearest centroid.
     """
     samples, embeddings = read_inputs(context.inputs)
-    k = int(json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"])
+    k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
     rows = clustered_rows(samples)
     problem = Problem(
         embeddings=embeddings[rows],
@@ -56,12 +56,13 @@ def run(context: StageContext, config: Any) -> None:
     content = {
         "kind": config.cluster.kind,
         "config": fields_that_matter(config.cluster),
-        "k": k,
+        "k": clustering.k,
+        "given_k": k,
         "n_known": problem.n_known,
         "matched": clustering.matched.tolist(),
         "objective": float(clustering.objective),
         "statistics": dict(clustering.statistics),
-        "sizes": np.bincount(assignments.clusters, minlength=k).tolist(),
+        "sizes": np.bincount(assignments.clusters, minlength=clustering.k).tolist(),
     }
     write_json(context.output / "clustering.json", content)
 

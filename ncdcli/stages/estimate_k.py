@@ -14,10 +14,11 @@ from ncdcli.recipe.base import import_kind
 
 
 def run(context: StageContext, config: Any) -> None:
-    """Write `k.json` (k, known, novel, criterion, range, interval, statistics) and `scores.csv` (k, score, …).
+    """Write `k.json` (k, n_known, n_novel, criterion, range, interval, statistics) and `scores.csv` (k, score, …).
 
     `k` counts known and novel classes together. `range` is what was searched, `interval` the candidates that the
-    criterion cannot tell from the best; scores that decided among these have columns of their own.
+    criterion cannot tell from the best; scores that decided among these have columns of their own. All are null where
+    the clustering method finds k.
     """
     samples, embeddings = read_inputs(context.inputs)
     rows = clustered_rows(samples)
@@ -37,10 +38,10 @@ def _write(context: StageContext, answer: CountEstimate, n_known: int) -> None:
     content = {
         "k": answer.k,
         "n_known": n_known,
-        "n_novel": answer.k - n_known,
+        "n_novel": None if answer.k is None else answer.k - n_known,
         "criterion": answer.criterion,
-        "range": statistics.pop("range", [answer.k, answer.k]),
-        "interval": list(answer.interval),
+        "range": statistics.pop("range", None),
+        "interval": answer.interval and list(answer.interval),
         "statistics": statistics,
     }
     write_json(context.output / "k.json", content)

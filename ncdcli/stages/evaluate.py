@@ -38,12 +38,15 @@ class _Evaluation:
     assigned: Assigned
     truth: Truth
     clustering: dict[str, Any]
-    k: dict[str, Any]
     missing: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def n_known(self) -> int:
         return len(self.samples.known)
+
+    @property
+    def k(self) -> int:
+        return int(self.clustering["k"])
 
     def rows(self, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All rows of a split, and those whose class is known."""
@@ -78,7 +81,6 @@ def run(context: StageContext, config: Any) -> None:
         assigned=read_assignments(context.inputs["cluster/assignments.csv"], samples),
         truth=read_truth(samples, context.inputs.get("split/truth.csv")),
         clustering=json.loads(context.inputs["cluster/clustering.json"].read_text("utf-8")),
-        k=json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8")),
     )
     protocols, rows = _score(evaluation)
     metrics = {
@@ -139,7 +141,7 @@ def _selection(context: StageContext) -> str:
 def _count(evaluation: _Evaluation) -> dict[str, int | None]:
     """Number of classes: estimated, true (of all samples but test ones; null where some are unknown), and the error."""
     classes = evaluation.truth.classes[evaluation.samples.roles != "test"]
-    estimated = int(evaluation.k["k"])
+    estimated = evaluation.k
     if (classes < 0).any():
         evaluation.missing.append(
             {
@@ -175,7 +177,7 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
         embeddings=evaluation.embeddings[rows],
         labels=samples.training_labels[rows],
         n_known=evaluation.n_known,
-        k=int(evaluation.k["k"]),
+        k=evaluation.clustering["given_k"],
         novel_only=samples.setting == "ncd",
     )
     return stability(
@@ -189,7 +191,7 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
 
 def _sizes(evaluation: _Evaluation) -> dict[str, list[int]]:
     """Number of samples in each cluster, by role."""
-    k = int(evaluation.k["k"])
+    k = evaluation.k
     clusters, samples = evaluation.assigned.clusters, evaluation.samples
     roles = ("labelled", *SPLITS)
     return {
@@ -221,7 +223,7 @@ def _write_tables(evaluation: _Evaluation) -> None:
     table = count_table(
         evaluation.assigned.clusters[scored],
         evaluation.truth.classes[scored],
-        shape=(int(evaluation.k["k"]), len(names)),
+        shape=(evaluation.k, len(names)),
     )
     np.save(evaluation.context.output / "confusion.npy", table)
 
