@@ -57,7 +57,7 @@ def make_run(folder: Path, rows: int, classes: int) -> tuple[np.ndarray, np.ndar
     labelled = (truth < n_known) & (rng.random(rows) < 0.5)
     clusters[labelled] = truth[labelled]
     centroids = rng.normal(size=(classes, DIM)).astype(np.float32)
-    for stage in ("split", "pretrain", "embed", "estimate_k", "cluster", "evaluate"):
+    for stage in ("split", "pretrain", "embed", "cluster", "evaluate"):
         (folder / stage).mkdir()
     names = [f"class-{c}" for c in range(classes)]
     keys = tuple(f"train/{row:07d}.png" for row in range(rows))
@@ -68,7 +68,6 @@ def make_run(folder: Path, rows: int, classes: int) -> tuple[np.ndarray, np.ndar
     (folder / "pretrain" / "model.json").write_text("{}")
     noise = rng.normal(scale=0.3, size=(rows, DIM)).astype(np.float32)
     np.save(folder / "embed" / "embeddings.npy", centroids[clusters] + noise)
-    (folder / "estimate_k" / "k.json").write_text(json.dumps({"k": classes}))
     match = [*names[:n_known], *["novel"] * (classes - n_known)]
     columns = {
         "row": range(rows), "key": keys, "role": roles.tolist(), "cluster": clusters.tolist(),
@@ -76,7 +75,10 @@ def make_run(folder: Path, rows: int, classes: int) -> tuple[np.ndarray, np.ndar
     }  # fmt: skip
     write_columns(folder / "cluster" / "assignments.csv", columns)
     matched = [c if c < n_known else -1 for c in range(classes)]
-    clustering = {"kind": "semi_kmeans", "config": fields_that_matter(SemiKMeans()), "matched": matched}
+    clustering = {
+        "kind": "semi_kmeans", "config": fields_that_matter(SemiKMeans()),
+        "k": classes, "given_k": classes, "matched": matched,
+    }  # fmt: skip
     (folder / "cluster" / "clustering.json").write_text(json.dumps(clustering))
     return clusters, truth
 
