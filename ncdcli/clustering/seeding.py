@@ -15,18 +15,24 @@ _AT_ONCE = 16  # restarts seeded in one pass: bounds its memory at 64 bytes a ro
 
 
 def plus_plus(
-    rows: Rows, count: int, *, rngs: Sequence[np.random.Generator], known: NDArray[np.floating] | None = None
+    rows: Rows,
+    count: int,
+    *,
+    rngs: Sequence[np.random.Generator],
+    known: NDArray[np.floating] | None = None,
+    power: int = 2,
 ) -> NDArray[np.int64]:
-    """(restarts, count) row numbers: each drawn with probability ∝ squared distance to the nearest centre so far.
+    """(restarts, count) row numbers: each drawn with probability ∝ distance^`power` to the nearest centre so far.
 
-    k-means++ (Arthur & Vassilvitskii 2007) with one candidate a step, as in GCD. `known` are (m, d) centres that are
-    there from the start; without them the first row is drawn uniformly. Only the distance to the newest centre is
-    computed at each step, by one GEMM for all restarts together; restart r uses `rngs[r]` alone. Where every row is
-    at distance 0 (fewer distinct rows than centres) the rest is drawn uniformly from the rows not drawn yet.
+    k-means++ (Arthur & Vassilvitskii 2007) with one candidate a step, as in GCD; power 1 is what the released code of
+    PBN draws by. `known` are (m, d) centres that are there from the start; without them the first row is drawn
+    uniformly. Only the distance to the newest centre is computed at each step, by one GEMM for all restarts together;
+    restart r uses `rngs[r]` alone. Where every row is at distance 0 (fewer distinct rows than centres) the rest is
+    drawn uniformly from the rows not drawn yet.
     """
     if len(rngs) > _AT_ONCE:
         groups = [rngs[first : first + _AT_ONCE] for first in range(0, len(rngs), _AT_ONCE)]
-        return np.concatenate([plus_plus(rows, count, rngs=group, known=known) for group in groups])
+        return np.concatenate([plus_plus(rows, count, rngs=group, known=known, power=power) for group in groups])
     chosen = np.empty((len(rngs), count), np.int64)
     norms = squared_norms(rows)
     nearest = np.full((len(rngs), len(rows)), np.inf, np.float32)
@@ -38,7 +44,7 @@ def plus_plus(
         _approach(nearest, rows, norms, chosen[:, 0])
         first = 1
     for step in range(first, count):
-        drawn = [_draw(nearest[r], rng, chosen[r, :step]) for r, rng in enumerate(rngs)]
+        drawn = [_draw(nearest[r], rng, chosen[r, :step], power) for r, rng in enumerate(rngs)]
         chosen[:, step] = drawn
         _approach(nearest, rows, norms, chosen[:, step])
     return chosen
@@ -71,7 +77,8 @@ def _approach(nearest: NDArray[np.float32], rows: Rows, norms: NDArray[np.float3
         np.minimum(nearest[:, part], distance, out=nearest[:, part])
 
 
-def _draw(weights: NDArray[np.float32], rng: np.random.Generator, taken: NDArray[np.int64]) -> int:
+def _draw(squared: NDArray[np.float32], rng: np.random.Generator, taken: NDArray[np.int64], power: int) -> int:
+    weights = squared if power == 2 else squared.astype(np.float64) ** (power / 2)
     cumulative = np.cumsum(weights, dtype=np.float64)
     if cumulative[-1] > 0:
         row = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")

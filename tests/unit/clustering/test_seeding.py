@@ -15,6 +15,12 @@ def test_second_centre_is_drawn_in_proportion_to_squared_distance():
     np.testing.assert_allclose(share, [0, 1 / 14, 4 / 14, 9 / 14], atol=0.02)
 
 
+def test_with_power_1_it_is_drawn_in_proportion_to_distance():
+    rows = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    drawn = plus_plus(rows, 1, rngs=generators(6000), known=np.zeros((1, 1)), power=1)[:, 0]
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 6000, [0, 1 / 6, 2 / 6, 3 / 6], atol=0.02)
+
+
 def test_the_third_centre_looks_at_both_earlier_ones():
     # Known 0 and 10: rows 0 and 10 are taken, row 1 has squared distance 1, row 7 has 9 (to 10, not 49 to 0).
     rows = np.array([[0.0], [10.0], [1.0], [7.0]], np.float32)
