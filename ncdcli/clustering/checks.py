@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.clustering.base import Problem
-from ncdcli.clustering.lloyd import group_sums
 from ncdcli.clustering.rows import Rows
+from ncdcli.clustering.sums import group_sums
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import class_means, name_clusters
-from ncdcli.clustering.lloyd import group_sums
 from ncdcli.clustering.rows import Rows
+from ncdcli.clustering.sums import group_sums
 
 
 @dataclass(frozen=True)

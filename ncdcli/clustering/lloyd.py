@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
+from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
+from ncdcli.clustering.sums import group_sums, inertia, moved_sums
 
 # Squared distances below this part of |x|² are rounding of the mean: the row lies on its centre.
 _ON_CENTRE = 1e-10
@@ -63,19 +64,20 @@ def lloyd(
 
     A cluster left empty is re-seeded at the row farthest from its own centre (never the last row of another cluster,
     and never a row that lies on its centre); with fewer distinct rows than clusters it stays empty where it was.
-    Distances are float32 GEMMs, sums and the objective float64; sums follow only the rows that changed.
+    Distances are float32 GEMMs, and only those that can matter (see `Nearest`); sums and the objective are float64, and
+    sums follow only the rows that changed.
     """
     centres = np.array(start, np.float64)
     k = len(centres)
     base = pinned or Pinned(np.zeros(k, np.int64), np.zeros_like(centres), 0.0)
-    norms = squared_norms(rows)
+    nearest = Nearest(rows)
     labels: NDArray[np.int64] | None = None
     sums, counts = base.sums, base.counts
     repaired, done, settled, converged = 0, 0, False, False
     for _ in range(iterations):
         done += 1
-        new, gap = nearest_centre(rows, centres)
-        repaired += _repair(rows, new, norms + gap, centres, base.counts)
+        new = nearest(centres)
+        repaired += _repair(nearest, new, centres, base.counts)
         if labels is not None and np.array_equal(new, labels):
             settled = converged = True
             break
@@ -89,42 +91,9 @@ def lloyd(
             converged = True
             break
     if labels is None or not settled:
-        labels, _ = nearest_centre(rows, centres)
+        labels = nearest(centres)
     objective = inertia(rows, labels, centres) + base.inertia(centres)
     return Partition(labels, centres, objective, done, repaired, converged)
-
-
-def nearest_centre(rows: Rows, centres: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(n,) nearest centre of each row, the first of equally near ones, and (n,) its |c|² − 2xc."""
-    near = centres.astype(np.float32)
-    slopes, offsets = np.ascontiguousarray(-2 * near.T), squared_norms(near)
-    labels, gap = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
-    for part in blocks(len(rows)):
-        block = rows[part] @ slopes
-        block += offsets
-        best = block.argmin(axis=1)
-        labels[part] = best
-        gap[part] = block[np.arange(len(best)), best]
-    return labels, gap
-
-
-def group_sums(rows: Rows, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """(k, d) sum of the rows of each cluster, accumulated in float64."""
-    sums = np.zeros((k, rows.shape[1]))
-    for part in blocks(len(rows), max(256, 2**18 // max(rows.shape[1], 1))):  # 2 MB as float64: stays in the cache
-        size = part.stop - part.start
-        one_hot = csr_matrix((np.ones(size), labels[part], np.arange(size + 1)), shape=(size, k))
-        sums += one_hot.T @ rows[part]
-    return sums
-
-
-def inertia(rows: Rows, labels: NDArray[np.int64], centres: NDArray[np.float64]) -> float:
-    """Sum of squared distances of the rows to the centres of their clusters, from differences in float64."""
-    total = 0.0
-    for part in blocks(len(rows)):
-        difference = rows[part] - centres[labels[part]]
-        total += float(np.einsum("ij,ij->", difference, difference))
-    return total
 
 
 def _follow(
@@ -134,20 +103,9 @@ def _follow(
     k = len(sums)
     if old is not None:
         changed = np.flatnonzero(old != new)
-        if len(changed) * 4 < len(rows):
-            return sums + _moves(rows[changed], old[changed], new[changed], k)
+        if len(changed) * 3 < len(rows):
+            return sums + moved_sums(rows[changed], old[changed], new[changed], k)
     return base.sums + group_sums(rows, new, k)
-
-
-def _moves(rows: Rows, old: NDArray[np.int64], new: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """(k, d) change of the sums when rows leave `old` clusters for `new` ones."""
-    change = np.zeros((k, rows.shape[1]))
-    for part in blocks(len(rows), 4096):
-        size = part.stop - part.start
-        ends = np.stack([old[part], new[part]], axis=1).ravel()
-        signs = csr_matrix((np.tile((-1.0, 1.0), size), ends, 2 * np.arange(size + 1)), shape=(size, k))
-        change += signs.T @ rows[part]
-    return change
 
 
 def _means(
@@ -164,25 +122,19 @@ def _means(
 
 
 def _repair(
-    rows: Rows,
-    labels: NDArray[np.int64],
-    distances: NDArray[np.float32],
-    centres: NDArray[np.float64],
-    pinned_counts: NDArray[np.int64],
+    nearest: Nearest, labels: NDArray[np.int64], centres: NDArray[np.float64], pinned_counts: NDArray[np.int64]
 ) -> int:
     """The number of empty clusters that were given the farthest row that may be spared; changes `labels`."""
     counts = pinned_counts + np.bincount(labels, minlength=len(centres))
     empty = np.flatnonzero(counts == 0)
-    if not len(empty) or not len(rows):
+    if not len(empty) or not len(labels):
         return 0
-    farthest = iter(np.argsort(-distances, kind="stable"))
+    squared = nearest.own_squared(centres, labels)
+    farthest = iter(np.argsort(-squared, kind="stable"))
     given = 0
     for cluster in empty:
         row = next((r for r in farthest if counts[labels[r]] > 1), None)
-        if row is None:
-            break
-        difference = rows[row] - centres[labels[row]]
-        if difference @ difference <= _ON_CENTRE * float(rows[row].astype(np.float64) @ rows[row]):
+        if row is None or squared[row] <= _ON_CENTRE * float(np.square(nearest.rows[row], dtype=np.float64).sum()):
             break
         counts[labels[row]] -= 1
         counts[cluster] += 1
