@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,28 @@ def indistinct(scores: Mapping[int, float], sd: float) -> tuple[int, int]:
     top = max(scores.values())
     near = [k for k, score in scores.items() if score >= top - sd]
     return min(near), max(near)
+
+
+def near_best(scores: Mapping[int, float], resampled: Mapping[int, NDArray[np.float64]]) -> tuple[int, int]:
+    """Least and greatest candidate that falls short of the best by no more than the shortfall's standard deviation.
+
+    `resampled` holds each candidate's score in the same resamples, so that what moves all candidates alike does not
+    count: the deviation is that of the difference.
+    """
+    best = best_candidate(scores)
+    near = [k for k in scores if scores[best] - scores[k] <= _deviation(resampled[best] - resampled[k])]
+    return min(near), max(near)
+
+
+def middle_of(estimates: Sequence[int], k: int, *, share: float = 0.9) -> tuple[int, int]:
+    """Least and greatest of the middle `share` of repeated estimates, reaching as far as k itself."""
+    tail = 50 * (1 - share)
+    first, last = np.percentile(estimates, tail, method="lower"), np.percentile(estimates, 100 - tail, method="higher")
+    return min(int(first), k), max(int(last), k)
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def stratified_rows(labels: NDArray[np.int64], size: int | None, rng: np.random.Generator) -> NDArray[np.int64]:

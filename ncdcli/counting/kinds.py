@@ -17,7 +17,20 @@ KINDS = {
     "none": "ncdcli.counting.fixed:leave_to_clustering",
     "max_acc": "ncdcli.counting.max_acc:estimate",
     "silhouette": "ncdcli.counting.silhouette:estimate",
+    "calinski_harabasz": "ncdcli.counting.dispersion:calinski_harabasz",
+    "davies_bouldin": "ncdcli.counting.dispersion:davies_bouldin",
+    "elbow": "ncdcli.counting.dispersion:elbow",
 }
+
+# Fields that several sections have.
+_Low = Annotated[int | None, Field(ge=2, description="least k tried; default: number of known classes (ncd: and 2)")]
+_High = Annotated[
+    int | None, Field(ge=2, description="greatest k tried; default: 3 × known classes + 10 (ncd: 29 or more)")
+]
+_Restarts = Annotated[
+    int, Field(ge=1, description="k-means runs for every k; the one with the lowest objective counts")
+]
+_PoolSample = Annotated[int | None, Field(ge=100, description="estimate on a sample of so many unlabelled rows")]
 
 
 class Fixed(Section):
@@ -44,6 +57,12 @@ class MaxAcc(Section):
         "silhouette",
         description="which of the k that labelled samples cannot tell apart: best pool clusters, or least k",
     )
+    clustering: Literal["kmeans", "semi_kmeans"] = Field(
+        "kmeans", description="GCD's plain k-means, or one with labelled samples pinned, scored on those held out of it"
+    )
+    held_out: float = Field(
+        0.5, gt=0, lt=1, description="semi_kmeans: share of each class's labelled samples that are scored, not pinned"
+    )
     restarts: int = Field(10, ge=1, description="k-means runs for every k; the one with the lowest objective counts")
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
@@ -60,4 +79,43 @@ class Silhouette(Section):
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
-CountingConfig = Annotated[Fixed | LeftToClustering | MaxAcc | Silhouette, Field(discriminator="kind")]
+class CalinskiHarabasz(Section):
+    """The k whose clusters of the pool lie farthest apart for their own spread (Caliński and Harabasz 1974)."""
+
+    kind: Literal["calinski_harabasz"] = "calinski_harabasz"
+    low: _Low = None
+    high: _High = None
+    restarts: _Restarts = 10
+    max_samples: _PoolSample = None
+
+
+class DaviesBouldin(Section):
+    """The k whose clusters of the pool are least like their nearest one (Davies and Bouldin 1979).
+
+    Tends to run away with k: bound the range.
+    """
+
+    kind: Literal["davies_bouldin"] = "davies_bouldin"
+    low: _Low = None
+    high: _High = None
+    restarts: _Restarts = 10
+    max_samples: _PoolSample = None
+
+
+class Elbow(Section):
+    """The k at which the inertia of the pool's k-means stops falling steeply (Kneedle, Satopää et al. 2011).
+
+    Depends on the range, whose ends it never answers.
+    """
+
+    kind: Literal["elbow"] = "elbow"
+    low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes (ncd: and 1)")
+    high: _High = None
+    restarts: _Restarts = 10
+    max_samples: _PoolSample = None
+
+
+CountingConfig = Annotated[
+    Fixed | LeftToClustering | MaxAcc | Silhouette | CalinskiHarabasz | DaviesBouldin | Elbow,
+    Field(discriminator="kind"),
+]
