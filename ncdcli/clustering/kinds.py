@@ -12,6 +12,7 @@ from ncdcli.recipe.base import Package, Section
 KINDS = {
     "kmeans": "ncdcli.clustering.kmeans:cluster",
     "semi_kmeans": "ncdcli.clustering.semi_kmeans:cluster",
+    "ward": "ncdcli.clustering.ward:cluster",
 }
 
 
@@ -45,4 +46,18 @@ class SemiKMeans(ClusterSection):
     tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
 
 
-ClusterConfig = Annotated[KMeans | SemiKMeans, Field(discriminator="kind")]
+class Ward(ClusterSection):
+    """Ward's agglomerative clustering of embeddings that are smoothed by mean shift (CMS, Choi et al. 2024)."""
+
+    kind: Literal["ward"] = "ward"
+    mean_shift: int = Field(
+        10, ge=0, description="rounds of smoothing at most; labelled samples tell when to stop; 0: plain Ward"
+    )
+    alpha: float = Field(0.5, gt=0, le=1, description="how far a round moves a sample to the mean of its neighbours")
+    neighbours: int = Field(8, ge=1, description="nearest samples by cosine that a round looks at")
+    max_samples: int = Field(
+        10_000, ge=100, description="trees are quadratic in memory: rows to cluster; others go to the nearest mean"
+    )
+
+
+ClusterConfig = Annotated[KMeans | SemiKMeans | Ward, Field(discriminator="kind")]
