@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
+
+IMPORTING = "<frozen importlib."  # where the frames of an import statement lie
+WAIT_SECONDS = 0.02  # between looks at whether an import is through
 
 
 class Stopped(KeyboardInterrupt):
@@ -20,8 +25,32 @@ class Stopped(KeyboardInterrupt):
 
 
 def raise_stopped(number: int, frame: FrameType | None) -> None:
-    """A handler for SIGINT in place of Python's own."""
-    raise Stopped
+    """A handler for SIGINT in place of Python's own: raises Stopped, once no module is being imported."""
+    if _is_importing(frame):
+        _send_again(number)
+    else:
+        raise Stopped
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether an import is under way. An exception there kills the process where it meets C++, as in torch's start."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORTING):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Send the signal to the main thread in a moment, if it is still `wanted` then."""
+    main = threading.main_thread().ident
+
+    def send() -> None:
+        time.sleep(WAIT_SECONDS)
+        if main is not None and wanted():
+            signal.pthread_kill(main, number)
+
+    start_new_thread(send, ())  # threading's own takes locks, which the interrupted code may hold
 
 
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,6 +60,7 @@ class StopSignals:
     """While entered, the first SIGINT, SIGTERM or SIGHUP is only noted, and a second SIGINT raises Stopped.
 
     Within `at_once` every one of them does: for what has nothing to save, and should not keep anybody waiting.
+    While a module is being imported Stopped waits for the end of the import.
     Python lets only the main thread set handlers: entered in another one, nothing is noted and nothing changes.
     """
 
@@ -38,6 +68,8 @@ class StopSignals:
         self.received: signal.Signals | None = None
         self._on_first = on_first
         self._at_once = False
+        self._pressed = False  # Ctrl-C came again
+        self._waiting = 0  # signals that we send ourselves after an import
         self._before: dict[signal.Signals, Any] = {}
 
     def requested(self) -> bool:
@@ -80,11 +112,18 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         first, self.received = self.received is None, self.received or signal.Signals(number)
-        if self._at_once or (number == signal.SIGINT and not first):
-            raise Stopped
+        ours = self._waiting > 0
+        self._waiting -= ours
+        self._pressed |= number == signal.SIGINT and not first and not ours
+        if self._at_once or self._pressed:
+            if not _is_importing(frame):
+                raise Stopped
+            self._waiting += 1
+            _send_again(number, lambda: bool(self._before))
         if first:
             with suppress(RuntimeError, OSError):  # the signal came while another line was printed; nobody reads it
                 self._on_first(self.received.name)
