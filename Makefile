@@ -9,8 +9,8 @@ export PYTHON
 demo: $(VENV)/.complete  ## discover the novel digits and print the scored table
 	scripts/demo $(BIN)/ncd
 
-test: $(VENV)/.complete  ## run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.complete  ## run the tests, file by file in as many processes as there are processors, but at most 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.complete  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.run.folder import RunFolder
+
+pytestmark = pytest.mark.slow
 
 SERVER = Path(__file__).parents[1] / "toys" / "forked_ncd.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -26,12 +28,12 @@ KILLS = 20
 RECIPE = """\
 version: 1
 name: tiny
-data: {card: digits, subset: 300}
+data: {card: digits, subset: 200}
 backbone: {kind: small_cnn, widths: [8, 8], dim: 8}
 pretrain:
   objective: {kind: supcon_infonce, head: mlp, head_hidden: 16, head_out: 8, head_layers: 2}
-  epochs: 5
-  batch_size: 64
+  epochs: 3
+  batch_size: 32
   augment: {shift: 0.1, rotate: 15}
 estimate_k: {kind: max_acc, high: 15, restarts: 3}
 cluster: {kind: semi_kmeans, restarts: 3}
@@ -44,16 +46,16 @@ class Ncd:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def __call__(self, folder: Path, words: str, *, stage: str | None = None, after: float | None = None) -> Any:
-        """{"code", "seconds"} of the command; killed `after` seconds of the stage, or of all."""
+    def __call__(self, folder: Path, *, begun: str | None = None, after: float = 0.0) -> int:
+        """Exit code of `ncd run`; killed `after` seconds after a file that matches the pattern `begun` is there."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tiny.yaml").write_text(RECIPE)
-        task = {"words": words.split(), "folder": str(folder), "stage": stage, "after": after}
+        task = {"words": ["run", "tiny.yaml"], "folder": str(folder), "begun": begun, "after": after}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        return int(json.loads(self._process.stdout.readline())["code"])
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +72,7 @@ def ncd() -> Iterator[Ncd]:
 def whole(ncd: Ncd, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    ended = ncd(folder, "run tiny.yaml")
-    assert ended["code"] == 0, (folder / "output.txt").read_text()
+    assert ncd(folder) == 0, (folder / "output.txt").read_text()
     return RunFolder(folder / "runs" / "tiny")
 
 
@@ -100,59 +101,66 @@ def assert_as_if_never_killed(run: RunFolder, whole: RunFolder) -> None:
     }
 
 
+def seconds_of(run: RunFolder, stage: str) -> float:
+    """How long the stage took."""
+    manifest = run.manifest(stage)
+    assert manifest is not None
+    return manifest.seconds
+
+
 def interrupted_stage(run: RunFolder) -> str | None:
     """The stage that had begun and not ended when the process was killed."""
     events = run.events.read() if run.exists else []
     return events[-1]["stage"] if events and events[-1]["event"] in ("started", "resumed") else None
 
 
-@pytest.mark.slow
+def kill_within(ncd: Ncd, folder: Path, stage: str, *, begun: str, seconds: float) -> None:
+    """Kill a run `seconds` after `begun`, or sooner where that would be too late to be within the stage."""
+    for _ in range(20):
+        code = ncd(folder, begun=begun, after=seconds)
+        if code == -signal.SIGKILL and interrupted_stage(RunFolder(folder / "runs" / "tiny")) == stage:
+            return
+        shutil.rmtree(folder)
+        seconds /= 2
+    raise AssertionError(f"no kill within `{stage}`")
+
+
 def test_twenty_kills_at_random_moments_of_all_stages(ncd: Ncd, whole: RunFolder, tmp_path: Path) -> None:
     drawn = random.Random(0)
-    hit, resumed = [], 0
     for number in range(KILLS):
         folder = tmp_path / str(number)  # a runs folder of its own: nothing to link
-        run = RunFolder(folder / "runs" / "tiny")
         stage = STAGES[number % len(STAGES)]
-        manifest = whole.manifest(stage)
-        assert manifest is not None
-        ended = ncd(folder, "run tiny.yaml", stage=stage, after=drawn.random() * manifest.seconds)
-        if ended["code"] == -signal.SIGKILL:
-            hit.append(interrupted_stage(run))
-        again = ncd(folder, "run tiny.yaml")
-        assert again["code"] == 0, (folder / "output.txt").read_text()
+        from_checkpoint = stage == "pretrain" and number >= KILLS // 2
+        begun = f"runs/tiny/.work/{stage}-*" + ("/checkpoint.pt" if from_checkpoint else "")
+        kill_within(ncd, folder, stage, begun=begun, seconds=drawn.random() * seconds_of(whole, stage))
+        assert ncd(folder) == 0, (folder / "output.txt").read_text()
+        run = RunFolder(folder / "runs" / "tiny")
         assert_as_if_never_killed(run, whole)
-        resumed += any(event["event"] == "resumed" for event in run.events.read())
-    assert len(hit) >= KILLS * 3 // 4
-    assert set(STAGES) <= set(hit)
-    assert resumed >= 1
+        if from_checkpoint:
+            assert "resumed" in [event["event"] for event in run.events.read()]
 
 
-@pytest.mark.slow
 def test_one_run_killed_again_and_again(ncd: Ncd, whole: RunFolder, tmp_path: Path) -> None:
     drawn = random.Random(1)
     run = RunFolder(tmp_path / "runs" / "tiny")
     for number in range(8):
         stage = STAGES[number * len(STAGES) // 8]  # some are killed twice
-        manifest = whole.manifest(stage)
-        assert manifest is not None
-        ncd(tmp_path, "run tiny.yaml", stage=stage, after=drawn.random() * manifest.seconds)
-    assert ncd(tmp_path, "run tiny.yaml")["code"] == 0
+        ncd(tmp_path, begun=f"runs/tiny/.work/{stage}-*", after=drawn.random() * seconds_of(whole, stage))
+    assert ncd(tmp_path) == 0
     assert_as_if_never_killed(run, whole)
 
 
-@pytest.mark.slow
 def test_a_killed_process_of_its_own(ncd: Ncd, whole: RunFolder, tmp_path: Path) -> None:
     """The command as it is typed, with its loaders' and libraries' threads, killed while it trains."""
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     process = subprocess.Popen(
         [sys.executable, "-m", "ncdcli", "run", "tiny.yaml", "--quiet"], cwd=tmp_path, env=ENVIRONMENT
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob("runs/tiny/.work/pretrain-*/metrics.jsonl")):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
     process.wait()
-    assert ncd(tmp_path, "run tiny.yaml")["code"] == 0
+    assert ncd(tmp_path) == 0
     assert_as_if_never_killed(RunFolder(tmp_path / "runs" / "tiny"), whole)

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "toys" / "join_in.py"
+sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
+
+import join_in
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(join_in.__file__)
 
 
-def run_in_two(run: Path, comment: str = "") -> list[subprocess.CompletedProcess[str]]:
+def run_in_two(run: Path, *words: str) -> list[subprocess.CompletedProcess[str]]:
     """Both processes, ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -21,7 +26,7 @@ def run_in_two(run: Path, comment: str = "") -> list[subprocess.CompletedProcess
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(run), comment],
+            [sys.executable, str(SCRIPT), str(run), *words],
             env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
@@ -35,24 +40,18 @@ def run_in_two(run: Path, comment: str = "") -> list[subprocess.CompletedProcess
     ]
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_result_of_one(tmp_path):
     one, two = tmp_path / "a" / "toy", tmp_path / "b" / "toy"
-    subprocess.run([sys.executable, str(SCRIPT), str(one), ""], check=True)
-    for done in run_in_two(two):
+    join_in.run_toy(one, "quick")
+    for done in run_in_two(two, "quick", "quick"):  # and then the same command again
         assert done.returncode == 0, done.stderr
     for name in ("split/numbers.csv", "train/model.json"):
         assert (two / name).read_bytes() == (one / name).read_bytes()
-    assert (tmp_path / "b" / "toy-0-of-2.txt").read_text() == "split train split:run train:run"
-    assert (tmp_path / "b" / "toy-1-of-2.txt").read_text() == "train"  # only the distributed stage, and no result
-
-    for done in run_in_two(two):
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "b" / "toy-0-of-2.txt").read_text() == "split:keep train:keep"
-    assert (tmp_path / "b" / "toy-1-of-2.txt").read_text() == ""
+    log = "split train split:run train:run\nsplit:keep train:keep\n"
+    assert (tmp_path / "b" / "toy-0-of-2.txt").read_text() == log
+    assert (tmp_path / "b" / "toy-1-of-2.txt").read_text() == "train\n\n"  # only the distributed stage, and no result
 
 
-@pytest.mark.slow
 def test_failure_in_another_process_publishes_nothing(tmp_path):
     run = tmp_path / "toy"
     first, second = run_in_two(run, "fail")

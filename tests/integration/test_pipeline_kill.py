@@ -1,12 +1,13 @@
-"""Processes killed at random moments, and the same command again: the same result as without."""
+"""Processes killed between any two operations on files, and the same command again: the same result as without."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import random
+import signal
 import sys
-import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
 import toystages
-import toystages.train
 
 from ncdcli.pipeline.runner import execute
 from ncdcli.run.folder import RunFolder
@@ -27,10 +27,29 @@ def run_toy(path: Path) -> None:
     execute(toystages.resolved(**RECIPE), RunFolder(path), table=toystages.TABLE, identity=toystages.identity)
 
 
-def start(path: Path) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=run_toy, args=(path,))
+def start(path: Path, *, kill_before: int | None = None) -> multiprocessing.process.BaseProcess:
+    """The pipeline in a process of its own, killed before it opens, makes, moves or removes so many files."""
+    process = multiprocessing.get_context("fork").Process(target=run_until, args=(path, kill_before))
     process.start()
     return process
+
+
+def run_until(path: Path, kill_before: int | None) -> None:
+    operations = count()
+
+    def watch(event: str, _: object) -> None:
+        if event.startswith(("open", "os.")) and next(operations) == kill_before:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    run_toy(path)
+    (path.parent / "operations").write_text(str(next(operations)))
+
+
+def kill(path: Path, *, before: int) -> None:
+    process = start(path, kill_before=before)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -39,47 +58,39 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in files if file.name != "manifest.json"}
 
 
-@pytest.fixture(autouse=True)
-def slow_epochs(monkeypatch):
-    monkeypatch.setattr(toystages.train, "PAUSE_SECONDS", 0.005)
+@pytest.fixture
+def whole(tmp_path):
+    """A run that nothing interrupted; how many operations on files it takes is noted beside it."""
+    run_toy(tmp_path / "first" / "toy")  # so that what is imported and looked up once does not count
+    path = tmp_path / "whole" / "toy"
+    start(path).join()
+    return path
 
 
-def test_twenty_kills_each_in_a_run_of_its_own(tmp_path):
-    whole = tmp_path / "a" / "whole"
-    began = time.monotonic()
-    process = start(whole)
-    process.join()
-    seconds = time.monotonic() - began
+def operations(whole: Path) -> int:
+    return int((whole.parent / "operations").read_text())
+
+
+def test_twenty_kills_each_in_a_run_of_its_own(whole, tmp_path):
     expected = contents(whole)
-    drawn = random.Random(0)
-    cut = 0
-    for number in range(KILLS):
+    for number in range(KILLS):  # spread over the whole run
         path = tmp_path / str(number) / "toy"  # a runs folder of its own: nothing to link
-        process = start(path)
-        time.sleep(drawn.uniform(0, seconds))
-        process.kill()
-        process.join()
-        cut += process.exitcode != 0
+        before = operations(whole) * (number + random.Random(number).random()) / KILLS
+        kill(path, before=int(before))
         run_toy(path)
         assert contents(path) == expected, f"kill {number}"
         assert list((path / ".work").iterdir()) == []
         assert not (path / ".old").exists()
-    assert cut >= KILLS // 2  # the kills did hit
 
 
-def test_twenty_kills_in_one_run(tmp_path):
-    whole = tmp_path / "a" / "whole"
-    began = time.monotonic()
-    process = start(whole)
-    process.join()
-    seconds = time.monotonic() - began
-    path = tmp_path / "b" / "toy"
+def test_twenty_kills_in_one_run(whole, tmp_path):
+    """Each goes a little further than the one before would have to start from."""
+    path = tmp_path / "one" / "toy"
     drawn = random.Random(1)
     for _ in range(KILLS):
-        process = start(path)
-        time.sleep(drawn.uniform(0, seconds))
-        process.kill()
+        process = start(path, kill_before=drawn.randrange(operations(whole)))
         process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)  # what is done already takes few operations
     run_toy(path)
     assert contents(path) == contents(whole)
 

@@ -1,8 +1,8 @@
 """Runs `ncd` again and again in processes forked from this one, which has imported torch once, and kills them.
 
-Reads a JSON object a line: {"words", "folder", "stage", "after"}. Starts `ncd WORDS` in the folder; kills it with
-SIGKILL `after` seconds after `stage` has begun (null: after the start; `after` null: never). Answers {"code",
-"seconds"}; the code of a killed process is -9.
+Reads a JSON object a line: {"words", "folder", "begun", "after"}. Starts `ncd WORDS` in the folder; kills it with
+SIGKILL `after` seconds after something matches the pattern `begun` (null: never). Answers {"code"}; that of a killed
+process is -9.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def main() -> None:
         print(json.dumps(run(**json.loads(line))), flush=True)
 
 
-def run(words: list[str], folder: str, stage: str | None, after: float | None) -> dict[str, float]:
-    began = time.monotonic()
+def run(words: list[str], folder: str, begun: str | None, after: float) -> dict[str, int]:
     child = os.fork()
     if not child:
         run_ncd(words, folder)
@@ -45,16 +44,12 @@ def run(words: list[str], folder: str, stage: str | None, after: float | None) -
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return {"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - began}
-        if kill_at is None and after is not None and (stage is None or has_begun(Path(folder), stage)):
+            return {"code": os.waitstatus_to_exitcode(status)}
+        if kill_at is None and begun is not None and any(Path(folder).glob(begun)):
             kill_at = time.monotonic() + after
         if kill_at is not None and time.monotonic() >= kill_at:
             os.kill(child, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-
-
-def has_begun(folder: Path, stage: str) -> bool:
-    return any(folder.glob(f"runs/*/.work/{stage}-*"))
 
 
 def run_ncd(words: list[str], folder: str) -> None:

@@ -15,7 +15,7 @@ from ncdcli.objectives.kinds import KINDS, PretrainConfig
 from ncdcli.recipe.base import import_kind
 from ncdcli.training.batches import Vectors
 from ncdcli.training.heldout import HeldOut
-from ncdcli.training.loop import Job
+from ncdcli.training.loop import Job, train
 from ncdcli.training.streams import Key, torch_seeded
 
 
@@ -57,6 +57,11 @@ def make_job(output: Path, config: PretrainConfig, *, backbone: Any = None, sour
     labels = np.where(np.isin(rows, labelled), classes[rows], -1)
     chooser = HeldOut(source, labelled, classes[labelled], held_out, classes[held_out], 2)
     return Job(backbone, objective, source, rows, labels, chooser, config, stream, output)
+
+
+def train_each(fabric: Any, jobs: list[Job], monitor: Any) -> list[Any]:
+    """Work of several trainings, one after the other: starting processes takes longer than any of them."""
+    return [train(fabric, job, monitor) for job in jobs]
 
 
 def fail_in_second(fabric: Any, job: Any, monitor: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toytraining import Watcher, fail_in_second
+from toytraining import Watcher, fail_in_second, make_job, train_each
 
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.models.kinds import Mlp, SmallCnn
@@ -37,27 +37,33 @@ def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
         assert torch.allclose(one[name].float(), other[name].float(), rtol=1e-3, atol=2e-5), name
 
 
-def test_two_processes_learn_the_same_vectors(fit: Any, tmp_path: Path) -> None:
-    """Contrasts over the whole batch, batch norms, noise, an odd number of rows in the last batch (90 = 12 · 7 + 6)."""
-    config = PretrainConfig(objective=GCD, epochs=2, batch_size=7, sampler="balanced", augment=Augment(noise=0.1))
-    backbone = Mlp(hidden=(16,), dim=8)
-    watcher = Watcher()
-    alone = fit("one", config, backbone=backbone)
-    told = fit("two", config, backbone=backbone, processes=2, watcher=watcher)
-    assert_close(weights(tmp_path / "one"), weights(tmp_path / "two"))
-    assert told["metrics"]["loss"] == pytest.approx(alone["metrics"]["loss"], rel=1e-4)
-    assert told["metrics"]["samples"] == 90
-    assert watcher.ticks == 2 * 13
-
-
-def test_two_processes_learn_the_same_images(fit: Any, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), dtype=np.uint8)
+def test_two_processes_learn_the_same(fit: Any, tmp_path: Path) -> None:
+    """Vectors: contrasts over the whole batch, batch norms, noise, and an odd number of rows in the last batch
+    (90 = 12 · 7 + 6). Images: random views, clipped gradients. Both in one start of the processes.
+    """
+    vectors = PretrainConfig(objective=GCD, epochs=2, batch_size=7, sampler="balanced", augment=Augment(noise=0.1))
     augment = Augment(shift=0.1, rotate=10, noise=0.1)
-    config = PretrainConfig(objective=CrossEntropy(), epochs=2, batch_size=9, augment=augment, gradient_clip=0.5)
-    keywords = {"backbone": SmallCnn(widths=(4, 8), dim=5), "source": ArrayImages(pixels)}
-    fit("one", config, **keywords)
-    fit("two", config, **keywords, processes=2)
-    assert_close(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    images = PretrainConfig(objective=CrossEntropy(), epochs=2, batch_size=9, augment=augment, gradient_clip=0.5)
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1), dtype=np.uint8)
+    tasks: dict[str, tuple[PretrainConfig, dict[str, Any]]] = {
+        "vectors": (vectors, {"backbone": Mlp(hidden=(16,), dim=8)}),
+        "images": (images, {"backbone": SmallCnn(widths=(4, 8), dim=5), "source": ArrayImages(pixels)}),
+    }
+    watchers = Watcher(), Watcher()
+    alone, jobs = [], []
+    for name, (config, keywords) in tasks.items():
+        alone.append(fit(f"one-{name}", config, **keywords, watcher=watchers[0]))
+        output = tmp_path / f"two-{name}"
+        output.mkdir()
+        jobs.append(make_job(output, config, **keywords))
+    monitor = LocalMonitor(watchers[1].tick, watchers[1].stop_requested)
+    told = launch(train_each, jobs, resources=Resources("cpu", processes=2), precision="fp32", monitor=monitor)
+    for name, before, now in zip(tasks, alone, told, strict=True):
+        assert_close(weights(tmp_path / f"one-{name}"), weights(tmp_path / f"two-{name}"))
+        assert now["metrics"]["loss"] == pytest.approx(before["metrics"]["loss"], rel=1e-4)
+        assert now["metrics"]["samples"] == before["metrics"]["samples"]
+    assert told[0]["metrics"]["samples"] == 90
+    assert watchers[1].ticks == watchers[0].ticks >= 2 * 13
 
 
 def test_two_processes_stop_together_and_go_on_alone(fit: Any, tmp_path: Path) -> None:
