@@ -12,8 +12,16 @@ from ncdcli.recipe.base import Package, Section
 KINDS = {
     "kmeans": "ncdcli.clustering.kmeans:cluster",
     "semi_kmeans": "ncdcli.clustering.semi_kmeans:cluster",
+    "semi_gmm": "ncdcli.clustering.semi_gmm:cluster",
+    "ncd_kmeans": "ncdcli.clustering.ncd_kmeans:cluster",
+    "spectral": "ncdcli.clustering.spectral:cluster",
+    "ncd_spectral": "ncdcli.clustering.ncd_spectral:cluster",
     "ward": "ncdcli.clustering.ward:cluster",
 }
+
+
+RestartsRule = Literal["consensus", "lowest_objective", "medoid", "held_out"]
+RESTARTS_RULE = "how restarts become one answer: what they agree on, or one of them (no rule sees a novel label)"
 
 
 class ClusterSection(Section):
@@ -27,9 +35,11 @@ class KMeans(ClusterSection):
     """k-means on labelled and unlabelled samples together; labels are used only to name clusters afterwards."""
 
     kind: Literal["kmeans"] = "kmeans"
-    restarts: int = Field(10, ge=1, description="runs from other starts; the one with the lowest objective counts")
+    restarts: int = Field(10, ge=1, description="runs from other starts; see `restarts_rule`")
+    restarts_rule: RestartsRule = Field("consensus", description=RESTARTS_RULE)
     iterations: int = Field(100, ge=1, description="of Lloyd's algorithm, at most")
     seeding: Literal["kmeans++", "random"] = Field("kmeans++", description="how the first centroids are drawn")
+    seeding_rows: int | None = Field(None, ge=1, description="… from a random sample of so many rows; default: all")
     spherical: bool = Field(False, description="cosine in place of Euclidean distance")
 
 
@@ -37,13 +47,114 @@ class SemiKMeans(ClusterSection):
     """k-means in which labelled samples are pinned to their class (GCD, Vaze et al. 2022)."""
 
     kind: Literal["semi_kmeans"] = "semi_kmeans"
-    init: Literal["matched", "gcd"] = Field(
+    init: Literal["matched", "gcd", "greedy", "mixed"] = Field(
         "matched",
-        description="start: unmatched centroids of plain k-means, or GCD's k-means++ from known means",
+        description="start: unmatched centroids of plain k-means; GCD's k-means++ from known means; "
+        "the same with the best of several candidates a step; or matched and gcd by turns",
     )
-    restarts: int = Field(10, ge=1, description="runs from other starts; the one with the lowest objective counts")
+    restarts: int = Field(10, ge=1, description="runs from other starts; see `restarts_rule`")
+    restarts_rule: RestartsRule = Field("consensus", description=RESTARTS_RULE)
+    restart_criterion: Literal["squared", "unsquared"] = Field(
+        "squared", description="the objective of a restart is its sum of squared, or of plain, distances"
+    )
+    balance: float | None = Field(
+        None, ge=1, description="no cluster has more than so many times the mean size (SelEx: 1); default: any size"
+    )
+    seeding_rows: int | None = Field(None, ge=1, description="starts are drawn from so many random rows; default: all")
     iterations: int = Field(200, ge=1, description="of Lloyd's algorithm, at most")
     tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
+
+
+class SemiGmm(ClusterSection):
+    """Gaussian mixture with labelled samples pinned, that finds k by splits and merges (GPC, Zhao et al. 2023)."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
+
+    kind: Literal["semi_gmm"] = "semi_gmm"
+    split_merge: bool | None = Field(None, description="find k by splits and merges; default: where no k is given")
+    start: int | None = Field(None, ge=1, description="clusters to begin the search of k with; default: k if given")
+    rounds: int = Field(30, ge=1, description="of splits and merges, at most")
+    explore: float = Field(0.0, ge=0, le=1, description="chance of a split or merge that the ratio refuses (GPC: 0.1)")
+
+
+class NcdKMeans(ClusterSection):
+    """k-means of the pool alone whose novel centroids start away from the known class means (NCD k-means, PBN, 2024).
+
+    `seeding_power: 2, restart_criterion: squared` is the paper's Algorithm 2; the defaults are its released code, which
+    the published figures come from.
+    """
+
+    kind: Literal["ncd_kmeans"] = "ncd_kmeans"
+    restarts: int = Field(10, ge=1, description="runs from other starts; see `restart_criterion`")
+    iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
+    tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
+    seed_from: Literal["known", "none"] = Field(
+        "known", description="novel centroids are drawn by distance to known means and each other, or to each other"
+    )
+    seeding_power: int = Field(1, ge=1, le=2, description="… with a chance in proportion to distance ^ this")
+    restart_criterion: Literal["squared", "unsquared"] = Field(
+        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+    )
+
+
+class Spectral(ClusterSection):
+    """Normalised spectral clustering: k-means of the leading eigenvectors of a similarity graph."""
+
+    kind: Literal["spectral"] = "spectral"
+    affinity: Literal["gaussian", "knn"] = Field(
+        "knn", description="rows are similar by a Gaussian of their distance (PBN), or as nearest neighbours"
+    )
+    similarity: float = Field(
+        0.6, gt=0, lt=1, description="of the rows that the longest edge of the spanning tree joins, for `gaussian`"
+    )
+    sigma_convention: Literal["paper", "released"] = Field(
+        "paper", description="how that gives the Gaussian's width; PBN's released code leaves out a factor 2"
+    )
+    neighbours: int = Field(10, ge=1, description="of each row, for `knn`")
+    components: int | None = Field(None, ge=1, description="eigenvectors to cluster by; default: number of clusters")
+    scaling: Literal["none", "degree", "unit"] = Field(
+        "unit", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
+    )
+    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restart_criterion`")
+    iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
+    restart_criterion: Literal["squared", "unsquared"] = Field(
+        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+    )
+    max_samples: int | None = Field(
+        None, ge=100, description="rows in the graph, others are added (Nyström); default: 4000, 20000 for `knn`"
+    )
+
+
+class NcdSpectral(ClusterSection):
+    """Spectral clustering whose graph is chosen by how well it finds the known classes (PBN, Troisemaine et al. 2024).
+
+    `similarity` and `components` are drawn at random, and the pair counts whose clusters agree best with the labelled
+    samples. With both given there is no search.
+    """
+
+    kind: Literal["ncd_spectral"] = "ncd_spectral"
+    similarity: float | None = Field(
+        None, gt=0, lt=1, description="of the rows that the longest edge of the spanning tree joins; default: searched"
+    )
+    components: int | None = Field(None, ge=1, description="eigenvectors to cluster by; default: searched")
+    similarities: int = Field(20, ge=1, description="values of `similarity` to try: one decomposition each")
+    trials: int = Field(5, ge=1, description="values of `components` to try with each; 1: independent pairs")
+    max_components: int = Field(200, ge=1, description="greatest value of `components` to try")
+    sigma_convention: Literal["paper", "released"] = Field(
+        "paper", description="how `similarity` gives the Gaussian's width; PBN's released code leaves out a factor 2"
+    )
+    scaling: Literal["none", "degree", "unit"] = Field(
+        "none", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
+    )
+    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restart_criterion`")
+    iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
+    restart_criterion: Literal["squared", "unsquared"] = Field(
+        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+    )
+    max_samples: int = Field(
+        4000, ge=100, description="rows to decompose, at random; the others are placed among them (Nyström)"
+    )
+    search_samples: int = Field(1500, ge=50, description="of these, rows that the search decomposes again and again")
 
 
 class Ward(ClusterSection):
@@ -60,4 +171,7 @@ class Ward(ClusterSection):
     )
 
 
-ClusterConfig = Annotated[KMeans | SemiKMeans | Ward, Field(discriminator="kind")]
+ClusterConfig = Annotated[
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward,
+    Field(discriminator="kind"),
+]

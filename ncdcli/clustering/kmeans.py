@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem
 from ncdcli.clustering.division import Division, cluster_without_labels
 from ncdcli.clustering.kinds import KMeans
-from ncdcli.clustering.lloyd import Partition
-from ncdcli.clustering.restarts import best_of, fit, restart_statistics
-from ncdcli.clustering.rows import Rows, as_rows, unit_rows
+from ncdcli.clustering.lloyd import Partition, lloyd
+from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, settle
+from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame, unit_rows
+from ncdcli.clustering.threads import threads_for
+from ncdcli.metrics.contingency import count_table
+from ncdcli.metrics.matching import match_clusters, matched_counts
 from ncdcli.pipeline.context import Progress
 
 
@@ -31,8 +35,16 @@ def cluster(problem: Problem, config: KMeans, rng: np.random.Generator, progress
 
     def divide(part: Rows, k: int) -> Division:
         partitions = _fit(part, k, config, rng, progress)
-        best = partitions[best_of(partitions)]
-        return Division(best.labels, best.objective, best.centres, restart_statistics(partitions, best.labels, k))
+        settled = settle(
+            partitions,
+            config.restarts_rule,
+            part,
+            again=lambda centres: _again(part, centres, config),
+            held_out=None if problem.novel_only else lambda: [_accuracy(p.labels, problem) for p in partitions],
+        )
+        best = settled.partition
+        statistics = restart_statistics(partitions, best.labels, k) | settled.statistics
+        return Division(best.labels, best.objective, best.centres, statistics)
 
     clustering = cluster_without_labels(problem, rows, divide)
     if config.spherical:  # means of unit vectors, where they are class means, are shorter
@@ -49,6 +61,25 @@ def _fit(rows: Rows, k: int, config: KMeans, rng: np.random.Generator, progress:
             iterations=config.iterations,
             rng=rng,
             seeding=config.seeding,
+            seeding_rows=config.seeding_rows,
             spherical=config.spherical,
             tick=tick,
         )
+
+
+def _again(rows: Rows, centres: NDArray[np.float64], config: KMeans) -> Partition:
+    """Where Lloyd's iteration ends from these centres."""
+    frame = Frame() if config.spherical else choose_frame(rows)
+    start = unit_rows(centres.astype(np.float32)) if config.spherical else frame.enter(centres)
+    with threads_for(rows.size, len(centres)):
+        partition = lloyd(frame.enter(rows), start, iterations=config.iterations, spherical=config.spherical)
+    return leave_frame(partition, frame)
+
+
+def _accuracy(clusters: NDArray[np.int64], problem: Problem) -> float:
+    """Accuracy on labelled rows, whose labels were not used, under the best matching of clusters to known classes."""
+    labelled = problem.labels >= 0
+    if not labelled.any():
+        return 0.0
+    counts = count_table(clusters[labelled], problem.labels[labelled], shape=(problem.given_k, problem.n_known))
+    return float(matched_counts(counts, match_clusters(counts)).sum() / labelled.sum())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.clustering.balance import balanced_nearest, capacities
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
 from ncdcli.clustering.sums import group_sums, inertia, moved_sums
@@ -37,7 +40,7 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Partition:
-    """Where Lloyd's iteration ended. Every row is in the cluster of its nearest centre."""
+    """Where Lloyd's iteration ended. Every row is in the cluster of its nearest centre (that has room for it)."""
 
     labels: NDArray[np.int64]  # (n,)
     centres: NDArray[np.float64]  # (k, d)
@@ -55,6 +58,7 @@ def lloyd(
     tolerance: float = 0.0,
     pinned: Pinned | None = None,
     spherical: bool = False,
+    balance: float | None = None,
 ) -> Partition:
     """The partition of `rows` (n, d) that Lloyd's iteration reaches from the centres `start` (k, d).
 
@@ -64,6 +68,7 @@ def lloyd(
 
     A cluster left empty is re-seeded at the row farthest from its own centre (never the last row of another cluster,
     and never a row that lies on its centre); with fewer distinct rows than clusters it stays empty where it was.
+    With `balance` no cluster takes more rows than that many times the mean size, see `ncdcli.clustering.balance`.
     Distances are float32 GEMMs, and only those that can matter (see `Nearest`); sums and the objective are float64, and
     sums follow only the rows that changed.
     """
@@ -71,12 +76,15 @@ def lloyd(
     k = len(centres)
     base = pinned or Pinned(np.zeros(k, np.int64), np.zeros_like(centres), 0.0)
     nearest = Nearest(rows)
+    assign: Callable[[NDArray[np.float64]], NDArray[np.int64]] = nearest
+    if balance is not None:
+        assign = partial(balanced_nearest, rows, room=capacities(len(rows), base.counts, balance))
     labels: NDArray[np.int64] | None = None
     sums, counts = base.sums, base.counts
     repaired, done, settled, converged = 0, 0, False, False
     for _ in range(iterations):
         done += 1
-        new = nearest(centres)
+        new = assign(centres)
         repaired += _repair(nearest, new, centres, base.counts)
         if labels is not None and np.array_equal(new, labels):
             settled = converged = True
@@ -91,7 +99,7 @@ def lloyd(
             converged = True
             break
     if labels is None or not settled:
-        labels = nearest(centres)
+        labels = assign(centres)
     objective = inertia(rows, labels, centres) + base.inertia(centres)
     return Partition(labels, centres, objective, done, repaired, converged)
 

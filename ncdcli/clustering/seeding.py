@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
+from ncdcli.clustering.threads import each
 
 # Squared distances below this part of |x|² + |c|² are float32 noise: the two rows count as equal.
 _NOISE = 1e-6
@@ -21,18 +23,21 @@ def plus_plus(
     rngs: Sequence[np.random.Generator],
     known: NDArray[np.floating] | None = None,
     power: int = 2,
+    candidates: int = 1,
 ) -> NDArray[np.int64]:
     """(restarts, count) row numbers: each drawn with probability ∝ distance^`power` to the nearest centre so far.
 
     k-means++ (Arthur & Vassilvitskii 2007) with one candidate a step, as in GCD; power 1 is what the released code of
     PBN draws by. `known` are (m, d) centres that are there from the start; without them the first row is drawn
-    uniformly. Only the distance to the newest centre is computed at each step, by one GEMM for all restarts together;
-    restart r uses `rngs[r]` alone. Where every row is at distance 0 (fewer distinct rows than centres) the rest is
-    drawn uniformly from the rows not drawn yet.
+    uniformly. Of several `candidates` drawn at a step the one that leaves the lowest sum of squared distances is taken
+    (greedy k-means++; scikit-learn takes 2 + log k). Only the distance to the newest centre is computed at each step,
+    by one GEMM for all restarts together; restart r uses `rngs[r]` alone. Where every row is at distance 0 (fewer
+    distinct rows than centres) the rest is drawn uniformly from the rows not drawn yet.
     """
     if len(rngs) > _AT_ONCE:
         groups = [rngs[first : first + _AT_ONCE] for first in range(0, len(rngs), _AT_ONCE)]
-        return np.concatenate([plus_plus(rows, count, rngs=group, known=known, power=power) for group in groups])
+        same = partial(plus_plus, rows, count, known=known, power=power, candidates=candidates)
+        return np.concatenate([same(rngs=group) for group in groups])
     chosen = np.empty((len(rngs), count), np.int64)
     norms = squared_norms(rows)
     nearest = np.full((len(rngs), len(rows)), np.inf, np.float32)
@@ -44,8 +49,11 @@ def plus_plus(
         _approach(nearest, rows, norms, chosen[:, 0])
         first = 1
     for step in range(first, count):
-        drawn = [_draw(nearest[r], rng, chosen[r, :step], power) for r, rng in enumerate(rngs)]
-        chosen[:, step] = drawn
+        drawn = [
+            [_draw(nearest[r], rng, chosen[r, :step], power) for _ in range(candidates)] for r, rng in enumerate(rngs)
+        ]
+        best = 0 if candidates == 1 else _remainders(nearest, rows, norms, np.array(drawn)).argmin(axis=1)
+        chosen[:, step] = np.array(drawn)[np.arange(len(rngs)), best]
         _approach(nearest, rows, norms, chosen[:, step])
     return chosen
 
@@ -67,14 +75,33 @@ def nearest_squared(rows: Rows, centres: NDArray[np.float32]) -> NDArray[np.floa
     return out
 
 
+def _remainders(
+    nearest: NDArray[np.float32], rows: Rows, norms: NDArray[np.float32], candidates: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(restarts, candidates) sum of the squared distances that each candidate row would leave."""
+    flat = candidates.ravel()
+    left = np.zeros(candidates.shape)
+    for part in blocks(len(rows), 65536 // candidates.shape[1]):
+        distance = _squared(rows, norms, flat, part).reshape(*candidates.shape, -1)
+        left += np.minimum(distance, nearest[:, None, part]).sum(axis=2, dtype=np.float64)
+    return left
+
+
 def _approach(nearest: NDArray[np.float32], rows: Rows, norms: NDArray[np.float32], newest: NDArray[np.int64]) -> None:
     """Lower `nearest` (restarts, n) to the squared distance to each restart's newest centre."""
-    centres, centre_norms = rows[newest], norms[newest, None]
-    for part in blocks(len(rows), 65536):
-        size = norms[part] + centre_norms
-        distance = size - 2 * (centres @ rows[part].T)
-        distance[distance < _NOISE * size] = 0
-        np.minimum(nearest[:, part], distance, out=nearest[:, part])
+
+    def lower(part: slice) -> None:
+        np.minimum(nearest[:, part], _squared(rows, norms, newest, part), out=nearest[:, part])
+
+    each(lower, list(blocks(len(rows), 16384)))
+
+
+def _squared(rows: Rows, norms: NDArray[np.float32], centres: NDArray[np.int64], part: slice) -> NDArray[np.float32]:
+    """(centres, part) squared distances of a part of the rows to some rows; float32 noise reads 0."""
+    size = norms[part] + norms[centres, None]
+    distance = size - 2 * (rows[centres] @ rows[part].T)
+    distance[distance < _NOISE * size] = 0
+    return distance
 
 
 def _draw(squared: NDArray[np.float32], rng: np.random.Generator, taken: NDArray[np.int64], power: int) -> int:

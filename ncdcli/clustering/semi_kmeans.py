@@ -8,8 +8,9 @@ descriptions of `ncdcli.clustering.kinds.SemiKMeans`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from scipy.optimize import linear_sum_assignment
 
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem, class_means
+from ncdcli.clustering.criterion import distance_sum
 from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
-from ncdcli.clustering.restarts import best_of, fit, leave_frame, restart_statistics
+from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, seeding_sample, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
 from ncdcli.clustering.seeding import plus_plus
 from ncdcli.clustering.threads import threads_for
@@ -33,6 +35,7 @@ class _Prepared:
     rows: Rows  # (n, d), unlabelled rows, then labelled ones
     pool: Rows  # (unlabelled, d), a view of the first
     frame: Frame
+    labels: NDArray[np.int64]  # (labelled,) classes of the others
     pinned: Pinned
     means: NDArray[np.float64]  # (k, d) of the labelled rows of each cluster; zeros where there are none
     fixed: NDArray[np.int64]  # clusters that have labelled rows
@@ -40,31 +43,42 @@ class _Prepared:
 
 
 def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, progress: Progress) -> Clustering:
-    """The partition with the lowest inertia among `config.restarts` pinned Lloyd iterations.
+    """What `config.restarts` pinned Lloyd iterations come to, by `config.restarts_rule`.
 
     Unlabelled rows go to the nearest centre (in the NCD setting: the nearest novel centre), labelled rows stay in
     their class, centres are the means over both. Known centres start at labelled means, novel ones as `config.init`
     says; inertia = squared distances of unlabelled rows to the nearest centre + of labelled rows to their own.
     Without labelled rows this is plain k-means. A known class without labelled rows competes as a novel cluster in
-    its place, with `matched` -1.
+    its place, with `matched` -1. With `config.balance` no cluster takes more rows than its share, see
+    `ncdcli.clustering.balance`.
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
     check_problem(problem, pinned=True)
     prepared = _prepare(problem)
-    partitions = []
-    threads = threads_for(prepared.rows.size, problem.given_k)
-    with threads, progress.track("semi-supervised k-means", config.restarts) as tick:
+    k = problem.given_k
+    starts, partitions = [], []
+    with threads_for(prepared.rows.size, k), progress.track("semi-supervised k-means", config.restarts) as tick:
         for start in _starts(prepared, problem, config, rng):
-            partitions.append(leave_frame(_run(prepared, problem, config, start), prepared.frame))
+            starts.append(start)
+            partitions.append(_run(prepared, problem, config, start))
             tick()
-    best = partitions[best_of(partitions)]
+        settled = settle(
+            partitions,
+            config.restarts_rule,
+            prepared.pool,
+            again=lambda centres: _run(prepared, problem, config, centres),
+            pinned=prepared.pinned,
+            held_out=_held_out_scores(prepared, problem, config, starts, rng),
+        )
+    frame = prepared.frame
+    best = leave_frame(settled.partition, frame)
     unlabelled = problem.labels < 0
     assignments = problem.labels.copy()
     assignments[unlabelled] = best.labels
-    matched = np.full(problem.given_k, -1, np.int64)
+    matched = np.full(k, -1, np.int64)
     matched[prepared.fixed] = prepared.fixed
-    statistics = restart_statistics(partitions, assignments, problem.given_k)
+    statistics = restart_statistics([leave_frame(p, frame) for p in partitions], assignments, k) | settled.statistics
     return Clustering(assignments, best.centres.astype(np.float32), matched, best.objective, statistics)
 
 
@@ -79,6 +93,7 @@ def _prepare(problem: Problem) -> _Prepared:
         rows=rows,
         pool=rows[: len(unlabelled)],
         frame=frame,
+        labels=labels,
         pinned=pinned,
         means=class_means(rows[len(unlabelled) :], labels, problem.given_k),
         fixed=np.flatnonzero(pinned.counts > 0),
@@ -90,18 +105,47 @@ def _starts(
     prepared: _Prepared, problem: Problem, config: SemiKMeans, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
     """(k, d) starting centres of each restart."""
-    known, free = prepared.means[prepared.fixed], prepared.free
-    if config.init == "gcd":
-        rngs = rng.spawn(config.restarts)
-        chosen = plus_plus(prepared.pool, len(free), rngs=rngs, known=known)
-        novel = (prepared.pool[rows].astype(np.float64) for rows in chosen)
-    else:
-        plain = fit(prepared.rows, problem.given_k, restarts=config.restarts, iterations=config.iterations, rng=rng)
-        novel = (partition.centres[unclaimed(partition.centres, known)] for partition in plain)
-    for centres in novel:
+    mixed = config.init == "mixed"
+    matched = {"matched": config.restarts, "mixed": (config.restarts + 1) // 2}.get(config.init, 0)
+    novel = iter(_unclaimed_centroids(prepared, problem, config, matched, rng))
+    drawn = iter(_drawn_centroids(prepared, config, config.restarts - matched, rng))
+    for restart in range(config.restarts):
         start = prepared.means.copy()
-        start[free] = centres
+        start[prepared.free] = next(novel if matched and not (mixed and restart % 2) else drawn)
         yield start
+
+
+def _unclaimed_centroids(
+    prepared: _Prepared, problem: Problem, config: SemiKMeans, restarts: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Novel centres for each restart: the centroids of plain k-means that no known class claims."""
+    if not restarts:
+        return
+    plain = fit(
+        prepared.rows,
+        problem.given_k,
+        restarts=restarts,
+        iterations=config.iterations,
+        seeding_rows=config.seeding_rows,
+        rng=rng,
+    )
+    for partition in plain:
+        yield partition.centres[unclaimed(partition.centres, prepared.means[prepared.fixed])]
+
+
+def _drawn_centroids(
+    prepared: _Prepared, config: SemiKMeans, restarts: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Novel centres for each restart: rows of the pool drawn by their distance to known means and each other."""
+    if not restarts:
+        return
+    rngs = rng.spawn(restarts)
+    count = len(prepared.free)
+    among = seeding_sample(prepared.pool, config.seeding_rows, count, rng)
+    candidates = 2 + int(np.log(max(count, 1))) if config.init == "greedy" else 1
+    chosen = plus_plus(among, count, rngs=rngs, known=prepared.means[prepared.fixed], candidates=candidates)
+    for rows in chosen:
+        yield among[rows].astype(np.float64)
 
 
 def unclaimed(centroids: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -112,17 +156,58 @@ def unclaimed(centroids: NDArray[np.float64], means: NDArray[np.float64]) -> NDA
 
 
 def _run(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArray[np.float64]) -> Partition:
+    """Where the pinned Lloyd iteration ends from a start, in the frame."""
+    partition = _descend(prepared, problem, config, start)
+    if config.restart_criterion == "squared":
+        return partition
+    pool = distance_sum(prepared.pool, partition.labels, partition.centres, "unsquared")
+    labelled = prepared.rows[len(prepared.pool) :]
+    own = distance_sum(labelled, prepared.labels, partition.centres, "unsquared")
+    return replace(partition, objective=pool + own)
+
+
+def _descend(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArray[np.float64]) -> Partition:
     tolerance = config.tolerance * prepared.frame.scale**2
+    options: dict[str, Any] = {"iterations": config.iterations, "tolerance": tolerance, "balance": config.balance}
     if not problem.novel_only:
-        return lloyd(prepared.pool, start, iterations=config.iterations, tolerance=tolerance, pinned=prepared.pinned)
+        return lloyd(prepared.pool, start, pinned=prepared.pinned, **options)
     first = problem.n_known
-    novel = lloyd(prepared.pool, start[first:], iterations=config.iterations, tolerance=tolerance)
+    novel = lloyd(prepared.pool, start[first:], **options)
     centres = np.concatenate([start[:first], novel.centres])
-    return Partition(
+    return replace(
+        novel,
         labels=novel.labels + first,
         centres=centres,
         objective=novel.objective + prepared.pinned.inertia(centres),
-        iterations=novel.iterations,
-        repaired=novel.repaired,
-        converged=novel.converged,
     )
+
+
+def _held_out_scores(
+    prepared: _Prepared,
+    problem: Problem,
+    config: SemiKMeans,
+    starts: Sequence[NDArray[np.float64]],
+    rng: np.random.Generator,
+) -> Callable[[], list[float]] | None:
+    """Accuracies of the restarts on labelled rows, each time with every fifth row of a class left in the pool.
+
+    None where no row could be spared: in the NCD setting, whose pool takes no known class, and with less than five
+    labelled rows in all classes.
+    """
+    ranks = np.empty(len(prepared.labels), np.int64)
+    for label in prepared.fixed:
+        of_class = np.flatnonzero(prepared.labels == label)
+        ranks[of_class] = rng.permutation(len(of_class))
+    spared = ranks % 5 == 4
+    if problem.novel_only or not spared.any():
+        return None
+
+    def scores() -> list[float]:
+        labelled, k = prepared.rows[len(prepared.pool) :], problem.given_k
+        pool = np.concatenate([prepared.pool, labelled[spared]])
+        pinned = Pinned.of(labelled[~spared], prepared.labels[~spared], k)
+        reduced = replace(prepared, pool=pool, pinned=pinned)
+        runs = (_descend(reduced, problem, config, start) for start in starts)
+        return [float((run.labels[len(prepared.pool) :] == prepared.labels[spared]).mean()) for run in runs]
+
+    return scores

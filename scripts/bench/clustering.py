@@ -1,32 +1,47 @@
-"""Seconds of one k-means restart: ours, faiss.Kmeans and scikit-learn; and of semi-supervised k-means.
+"""Seconds of k-means and semi-supervised k-means: ours beside faiss.Kmeans and scikit-learn, in one run.
 
-    python scripts/bench/clustering.py [--quick]
+    python scripts/bench/clustering.py [kmeans] [semi] [large] [curves] [--quick] [--plot FILE]
 
-All three get the same rows, k and random starts without k-means++ (faiss has none), run in the same process one after
-another, for as many iterations as ours needs. faiss is told to use every row; the table gives its time per iteration
-times our number of iterations.
+kmeans   one Lloyd iteration after another from the same start, and whole fits with k-means++ and restarts
+semi     `semi_kmeans` with `init: matched` and the same n, k, d, iterations and restarts as faiss.Kmeans
+large    1,000,000 × 256 in a memory-mapped file, k = 1,000: seconds an iteration and peak memory
+curves   seconds an iteration while n, k and d double; `--plot` draws them
+
+Every figure is a median. faiss is told to use all points (by default it takes 256 a centroid), one thread pool serves
+all. GFLOP/s count the 2·n·k·d operations of a full sweep; "of GEMM" compares them with what one large matrix product
+reaches on this machine. Ours can exceed it: distances that cannot matter are not computed.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from statistics import median
 
 import faiss
 import numpy as np
 from sklearn.cluster import KMeans as SklearnKMeans
 
-from ncdcli.clustering import semi_kmeans
+from ncdcli.clustering import kmeans, semi_kmeans
 from ncdcli.clustering.base import Problem
-from ncdcli.clustering.kinds import SemiKMeans
+from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.lloyd import lloyd
-from ncdcli.clustering.seeding import plus_plus
+from ncdcli.clustering.restarts import best_of, fit
+from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import SilentProgress
 
-SHAPES = ((1_797, 64, 10), (10_000, 1_280, 10), (6_000, 768, 200), (20_000, 16, 26), (50_000, 768, 100))
+SHAPES = ((1_797, 64, 10), (20_000, 16, 26), (10_000, 1_280, 10), (6_000, 768, 200), (50_000, 768, 100))
+SEMI_SHAPES = ((6_000, 768, 200), (50_000, 768, 100))
+LARGE = (1_000_000, 256, 1_000)
 ITERATIONS = 20
+RESTARTS = 3
 
 
 def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,48 +54,230 @@ def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True), classes
 
 
-def seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """The least of a few timings."""
-    times = []
+def seconds(*calls: Callable[[], object], repeats: int = 3) -> list[float]:
+    """The median time of each call; calls take turns, so that a busy moment of the machine meets all of them."""
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        for call, taken in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+    return [median(taken) for taken in times]
 
 
-def faiss_kmeans(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
-    """faiss.Kmeans with its surprising defaults turned off."""
+def gemm_rate() -> float:
+    """GFLOP/s of a large float32 matrix product with the threads that BLAS is given."""
+    a = np.ones((2_048, 2_048), np.float32)
+    return 2 * 2_048**3 / min(seconds(partial(np.matmul, a, a), repeats=5)) / 1e9
+
+
+def faiss_kmeans(rows: np.ndarray, k: int, iterations: int, *, redo: int = 1, start: np.ndarray | None = None) -> float:
+    """faiss.Kmeans with its surprising defaults turned off; its lowest objective."""
     engine = faiss.Kmeans(
-        rows.shape[1], len(start), niter=iterations, nredo=1, spherical=False, verbose=False,
+        rows.shape[1], k, niter=iterations, nredo=redo, spherical=False, verbose=False,
         min_points_per_centroid=1, max_points_per_centroid=len(rows),
     )  # fmt: skip
     engine.train(rows, init_centroids=start)
+    return float(engine.obj[-1])
+
+
+def sklearn_kmeans(rows: np.ndarray, k: int, iterations: int, **options: object) -> float:
+    """scikit-learn's KMeans until nothing changes or `iterations`; its inertia."""
+    return float(SklearnKMeans(k, max_iter=iterations, tol=0, **options).fit(rows).inertia_)
+
+
+def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
+    """Print one Lloyd from a given start, and a whole fit."""
+    peak = gemm_rate()
+    print(f"one Lloyd from the same start, at most {ITERATIONS} iterations; a large GEMM reaches {peak:.0f} GFLOP/s")
+    print(f"{'n':>7} {'d':>5} {'k':>4} | it. |  ours s  faiss s  sklearn s | ours/faiss  ours/sklearn | of GEMM")
+    for n, d, k in shapes:
+        rows, _ = make_blobs(n, d, k)
+        start = rows[np.random.default_rng(1).choice(n, k, replace=False)]
+        iterations = lloyd(rows, start, iterations=ITERATIONS).iterations
+        ours, theirs, reference = seconds(
+            partial(_lloyd, rows, start, iterations),
+            partial(faiss_kmeans, rows, k, iterations, start=start),
+            partial(sklearn_kmeans, rows, k, iterations, init=start, n_init=1),
+            repeats=7 if n * d * k < 1e9 else 3,
+        )
+        rate = 2 * n * d * k * iterations / ours / 1e9
+        print(
+            f"{n:7} {d:5} {k:4} | {iterations:3} | {ours:7.4f} {theirs:8.4f} {reference:10.4f} |"
+            f" {ours / theirs:10.2f} {ours / reference:13.2f} | {rate / peak:7.2f}",
+            flush=True,
+        )
+    print(f"\nwhole fits, k-means++ (faiss: random), {RESTARTS} restarts, at most 100 iterations")
+    print(
+        f"{'n':>7} {'d':>5} {'k':>4} |  ours s  faiss s  sklearn s | ours/faiss  ours/sklearn | inertia: ours/sklearn"
+    )
+    for n, d, k in shapes:
+        rows, _ = make_blobs(n, d, k)
+        found: dict[str, float] = {}
+        ours, theirs, reference = seconds(
+            partial(_keep, found, "ours", partial(_fit, rows, k)),
+            partial(faiss_kmeans, rows, k, 100, redo=RESTARTS),
+            partial(_keep, found, "sklearn", partial(sklearn_kmeans, rows, k, 100, n_init=RESTARTS, random_state=0)),
+            repeats=3 if n * d * k < 1e9 else 1,
+        )
+        print(
+            f"{n:7} {d:5} {k:4} | {ours:7.3f} {theirs:8.3f} {reference:10.3f} |"
+            f" {ours / theirs:10.2f} {ours / reference:13.2f} | {found['ours'] / found['sklearn']:.5f}",
+            flush=True,
+        )
+
+
+def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
+    with threads_for(rows.size, len(start)):
+        lloyd(rows, start, iterations=iterations)
+
+
+def _fit(rows: np.ndarray, k: int) -> float:
+    runs = fit(rows, k, restarts=RESTARTS, iterations=100, rng=np.random.default_rng(0))
+    return runs[best_of(runs)].objective
+
+
+def _keep(found: dict[str, float], name: str, call: Callable[[], float]) -> None:
+    found[name] = call()
+
+
+def bench_semi(shapes: tuple[tuple[int, int, int], ...]) -> None:
+    """Print semi-supervised k-means beside plain faiss.Kmeans of the same size."""
+    print(f"\nsemi_kmeans (half of the classes known, half of their rows labelled), {ITERATIONS} iterations")
+    print(f"{'n':>7} {'d':>5} {'k':>4} | restarts | matched s  mixed s    gcd s  faiss s | matched/faiss  mixed/faiss")
+    for n, d, k in shapes:
+        rows, classes = make_blobs(n, d, k)
+        problem = Problem(rows, np.where((classes < k // 2) & (np.arange(n) % 2 == 0), classes, -1), k // 2, k)
+        for restarts in (1, 10):
+            calls = [
+                partial(
+                    semi_kmeans.cluster,
+                    problem,
+                    SemiKMeans(init=init, restarts=restarts, iterations=ITERATIONS),
+                    np.random.default_rng(0),
+                    SilentProgress(),
+                )
+                for init in ("matched", "mixed", "gcd")
+            ]
+            times = seconds(*calls, partial(faiss_kmeans, rows, k, ITERATIONS, redo=restarts), repeats=3)
+            print(
+                f"{n:7} {d:5} {k:4} | {restarts:8} | {times[0]:9.2f} {times[1]:8.2f} {times[2]:8.2f} {times[3]:8.2f} |"
+                f" {times[0] / times[3]:13.2f} {times[1] / times[3]:12.2f}",
+                flush=True,
+            )
+
+
+def bench_large(shape: tuple[int, int, int], iterations: int = 5) -> None:
+    """Print seconds an iteration and peak memory on a memory-mapped file, each side in a process of its own."""
+    n, d, k = shape
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        rng = np.random.default_rng(0)
+        middles = rng.normal(size=(k, d)).astype(np.float32)
+        rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, d))
+        for first in range(0, n, 50_000):
+            size = min(50_000, n - first)
+            rows[first : first + size] = middles[rng.integers(k, size=size)] + rng.normal(size=(size, d)).astype("f4")
+        rows.flush()
+        del rows
+        array = n * d * 4 / 2**30
+        print(f"\n{n:,} × {d}, k = {k:,}, memory-mapped ({array:.2f} GiB), {iterations} iterations from given rows")
+        sides = {}
+        for side in ("ours", "faiss", "whole"):
+            command = [sys.executable, __file__, "--side", side, "--file", str(path), "--k", str(k)]
+            printed = subprocess.run(
+                [*command, "--iterations", str(iterations)], check=True, stdout=subprocess.PIPE, text=True
+            )
+            sides[side] = [float(word) for word in printed.stdout.split()]
+        print(f"ours   {sides['ours'][0]:6.2f} s an iteration, peak memory {sides['ours'][1]:.2f} GiB")
+        print(f"faiss  {sides['faiss'][0]:6.2f} s an iteration, peak memory {sides['faiss'][1]:.2f} GiB")
+        print(f"ours / faiss: {sides['ours'][0] / sides['faiss'][0]:.2f}")
+        print(
+            f"cluster kind `kmeans`, 1 restart, k-means++ on 100,000 rows, {iterations} iterations: "
+            f"{sides['whole'][0]:.0f} s, peak memory {sides['whole'][1]:.2f} GiB"
+            f" (array + {sides['whole'][1] - array:.2f} GiB)"
+        )
+
+
+def large_side(side: str, path: Path, k: int, iterations: int) -> None:
+    """Print seconds (an iteration, or in all) and peak memory in GiB of one side."""
+    rows = np.load(path, mmap_mode="r")
+    start = np.array(rows[np.sort(np.random.default_rng(1).choice(len(rows), k, replace=False))])
+    if side == "whole":
+        config = KMeans(restarts=1, iterations=iterations, seeding_rows=100_000)
+        problem = Problem(rows, np.full(len(rows), -1), 0, k)
+        (taken,) = seconds(
+            partial(kmeans.cluster, problem, config, np.random.default_rng(0), SilentProgress()), repeats=1
+        )
+    else:
+        run = partial(_lloyd, rows, start) if side == "ours" else partial(_faiss_of, rows, k, start)
+        one, many = seconds(partial(run, 1), partial(run, 1 + iterations), repeats=1)
+        taken = (many - one) / iterations
+    print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def _faiss_of(rows: np.ndarray, k: int, start: np.ndarray, iterations: int) -> None:
+    faiss_kmeans(rows, k, iterations, start=start)
+
+
+def bench_curves(quick: bool, plot: Path | None) -> None:
+    """Print seconds of one full sweep (assignment and means) while one of n, k, d doubles, and the growth."""
+    peak = gemm_rate()
+    base = (4_000, 128, 64) if quick else (20_000, 256, 128)
+    curves = {}
+    print(f"\nseconds an iteration while one of n, d, k doubles from n, d, k = {base}; GEMM reaches {peak:.0f} GFLOP/s")
+    for position, name in enumerate("ndk"):
+        sizes, times = [], []
+        for doubling in range(5):
+            shape = [size * 2**doubling if index == position else size for index, size in enumerate(base)]
+            rows = np.random.default_rng(0).normal(size=shape[:2]).astype(np.float32)
+            start = rows[: shape[2]].copy()
+            (taken,) = seconds(partial(_lloyd, rows, start, 3), repeats=5)
+            sizes.append(shape[position])
+            times.append(taken / 4)  # three iterations, and a last look at the nearest centres
+        growth = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        rate = 2 * np.prod([float(size) for size in base]) * 16 / times[-1] / 1e9
+        curves[name] = sizes, times
+        row = "  ".join(f"{size:,}: {taken:.4f}" for size, taken in zip(sizes, times, strict=True))
+        print(f"{name}: {row}   grows as {name}^{growth:.2f}; last: {rate / peak:.2f} of GEMM", flush=True)
+    if plot is not None:
+        _plot(curves, plot)
+
+
+def _plot(curves: dict[str, tuple[list[int], list[float]]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    for axes, (name, (sizes, times)) in zip(figure.subplots(1, 3), curves.items(), strict=True):
+        axes.loglog(sizes, times, "o-", label="measured")
+        axes.loglog(sizes, [times[0] * size / sizes[0] for size in sizes], ":", label="linear")
+        axes.set(xlabel=name, ylabel="seconds an iteration")
+        axes.legend()
+    figure.savefig(path)
+    print(f"drawn: {path}")
 
 
 def main() -> None:
-    """Print the tables."""
+    """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the three smallest shapes")
-    shapes = SHAPES[:3] if parser.parse_args().quick else SHAPES
-    print(f"{'n':>7} {'d':>5} {'k':>4} | ours s  faiss s  sklearn s | k-means++ s | matched s  gcd s (5 restarts)")
-    for n, d, k in shapes:
-        rows, classes = make_blobs(n, d, k)
-        start = rows[np.random.default_rng(1).choice(n, k, replace=False)]
-        iterations = lloyd(rows, start, iterations=ITERATIONS).iterations
-        ours = seconds(lambda: lloyd(rows, start, iterations=ITERATIONS))  # noqa: B023
-        theirs = seconds(lambda: faiss_kmeans(rows, start, iterations))  # noqa: B023
-        sklearn = SklearnKMeans(k, init=start, n_init=1, max_iter=iterations, tol=0)
-        reference = seconds(lambda: sklearn.fit(rows), 1)  # noqa: B023
-        seeding = seconds(lambda: plus_plus(rows, k, rngs=np.random.default_rng(0).spawn(5)), 1)  # noqa: B023
-        semi = []
-        for init in ("matched", "gcd"):
-            labels = np.where((classes < k // 2) & (np.arange(n) % 2 == 0), classes, -1)
-            problem, config = Problem(rows, labels, k // 2, k), SemiKMeans(init=init, restarts=5)
-            rng = np.random.default_rng(0)
-            semi.append(seconds(partial(semi_kmeans.cluster, problem, config, rng, SilentProgress()), 1))
-        plain = f"{ours:6.3f} {theirs:8.3f} {reference:10.3f} | {seeding:11.3f}"
-        print(f"{n:7} {d:5} {k:4} | {plain} | {semi[0]:9.2f} {semi[1]:6.2f}", flush=True)
+    parser.add_argument("parts", nargs="*", help="kmeans, semi, large, curves; default: the first two")
+    parser.add_argument("--quick", action="store_true", help="small shapes")
+    parser.add_argument("--plot", type=Path, help="file for the curves")
+    for name, kind in (("--side", str), ("--file", Path), ("--k", int), ("--iterations", int)):
+        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        large_side(options.side, options.file, options.k, options.iterations)
+        return
+    parts = options.parts or ["kmeans", "semi"]
+    if "kmeans" in parts:
+        bench_kmeans(SHAPES[:3] if options.quick else SHAPES)
+    if "semi" in parts:
+        bench_semi(((1_500, 128, 50),) if options.quick else SEMI_SHAPES)
+    if "large" in parts:
+        bench_large((100_000, 64, 100) if options.quick else LARGE)
+    if "curves" in parts:
+        bench_curves(options.quick, options.plot)
 
 
 if __name__ == "__main__":

@@ -66,3 +66,17 @@ def test_nearest_squared_distance():
 def test_random_rows_are_distinct():
     chosen = random_rows(10, 10, rngs=generators(3))
     assert all(sorted(row) == list(range(10)) for row in chosen)
+
+
+def test_of_several_candidates_the_one_that_leaves_least_is_taken():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 2)).astype(np.float32)
+    for seed in range(20):
+        greedy = plus_plus(rows, 1, rngs=generators(1, seed), known=np.zeros((1, 2)), candidates=4)[0, 0]
+        # The same random stream draws the four candidates one by one.
+        stream = generators(1, seed)[0]
+        squared = np.square(rows.astype(np.float64)).sum(axis=1)
+        cumulative = np.cumsum(squared.astype(np.float32), dtype=np.float64)
+        drawn = [int(np.searchsorted(cumulative, stream.random() * cumulative[-1], side="right")) for _ in range(4)]
+        left = [np.minimum(squared, np.square(rows - rows[row]).sum(axis=1)).sum() for row in drawn]
+        assert greedy == drawn[int(np.argmin(left))]
