@@ -1,0 +1,264 @@
+"""Which clustering and which count to use when: all kinds on real data, as one table in Markdown.
+
+    python scripts/which.py [--tables FOLDER] [--run RUN …] [--seeds 5] [--kinds a,b] [--counts a,b] [--json FILE]
+
+Data: scikit-learn's digits; with `--tables` the files optdigits.dat, penbased.dat and letter.dat of UCI (commas, class
+last), z-scored; with `--run` the embeddings of finished runs. Half of the samples of the known classes are
+labelled, drawn anew for every seed; a run that trained on labels keeps its own, and is one seed of its recipe. At most
+6,000 rows of each, drawn anew for every seed.
+
+Scores are `gcd_v2` accuracies (%) on unlabelled rows, all / known / novel, mean ± sd over seeds, with k given, and with
+the k that `max_acc` estimates; then |k̂ − k| of every way to count. Truth is looked at for scoring only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from ncdcli.clustering import kinds as clustering
+from ncdcli.clustering.base import Problem
+from ncdcli.counting import kinds as counting
+from ncdcli.counting.base import CountProblem
+from ncdcli.data.columns import read_columns
+from ncdcli.data.samples import Samples
+from ncdcli.errors import NcdError
+from ncdcli.metrics.protocols import Predictions, score_split
+from ncdcli.pipeline.context import SilentProgress
+from ncdcli.recipe.base import import_kind
+
+ROWS = 6_000
+TABLES = {"optdigits": ("optdigits.dat", 5), "pendigits": ("penbased.dat", 5), "letter": ("letter.dat", 19)}
+# The methods that are compared: every kind with its defaults, and the choices that matter.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "kmeans": {"kind": "kmeans"},
+    "kmeans, lowest objective": {"kind": "kmeans", "restarts_rule": "lowest_objective"},
+    "semi_kmeans, matched": {"kind": "semi_kmeans", "init": "matched"},
+    "semi_kmeans, matched, lowest objective": {
+        "kind": "semi_kmeans", "init": "matched", "restarts_rule": "lowest_objective",
+    },
+    "semi_kmeans, gcd": {"kind": "semi_kmeans", "init": "gcd"},
+    "semi_kmeans, gcd, lowest objective": {
+        "kind": "semi_kmeans", "init": "gcd", "restarts_rule": "lowest_objective",
+    },
+    "semi_kmeans, greedy": {"kind": "semi_kmeans", "init": "greedy"},
+    "semi_kmeans, mixed": {"kind": "semi_kmeans", "init": "mixed"},
+    "semi_kmeans, mixed, balance 1": {"kind": "semi_kmeans", "init": "mixed", "balance": 1.0},
+    "ncd_kmeans": {"kind": "ncd_kmeans"},
+    "spectral": {"kind": "spectral"},
+    "spectral, knn": {"kind": "spectral", "affinity": "knn"},
+    "ncd_spectral": {"kind": "ncd_spectral"},
+    "gmm": {"kind": "gmm"},
+    "semi_gmm": {"kind": "semi_gmm"},
+    "ward": {"kind": "ward"},
+    "ward, no smoothing": {"kind": "ward", "mean_shift": 0},
+    "snc": {"kind": "snc"},
+    "laplacian": {"kind": "laplacian"},
+    "leiden": {"kind": "leiden"},
+    "hdbscan": {"kind": "hdbscan"},
+}  # fmt: skip
+WITHOUT = {"fixed", "none"}  # no estimates
+
+
+@dataclass(frozen=True)
+class Case:
+    """Embeddings, the true classes (known ones first), and which rows are labelled."""
+
+    embeddings: np.ndarray
+    classes: np.ndarray
+    n_known: int
+    labelled: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.where(self.labelled, self.classes, -1)
+
+
+def drawn(embeddings: np.ndarray, classes: np.ndarray, n_known: int, seed: int) -> Case:
+    """At most 6,000 of the rows, and half of those of known classes labelled."""
+    rng = np.random.default_rng([1, seed])
+    if len(classes) > ROWS:
+        rows = np.sort(rng.choice(len(classes), ROWS, replace=False))
+        embeddings, classes = embeddings[rows], classes[rows]
+    return Case(embeddings, classes, n_known, (classes < n_known) & (rng.random(len(classes)) < 0.5))
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and deviation 1; constant ones left out."""
+    varies = values.std(axis=0) > 0
+    return ((values - values.mean(axis=0))[:, varies] / values.std(axis=0)[varies]).astype(np.float32)
+
+
+def tables(folder: Path | None) -> Iterator[tuple[str, np.ndarray, np.ndarray, int]]:
+    """Name, values, classes and number of known classes of every table."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    yield "digits", standardised(digits.data), digits.target, 5
+    for name, (file, known) in TABLES.items() if folder is not None else ():
+        cells = [line.replace(" ", "").split(",") for line in (folder / file).read_text().splitlines() if "," in line]
+        cells = [row for row in cells if not row[0].startswith("@")]
+        _, classes = np.unique([row[-1].rjust(2) for row in cells], return_inverse=True)
+        yield name, standardised(np.array([row[:-1] for row in cells], float)), classes, known
+
+
+def cases(folder: Path | None, runs: list[Path], seeds: int) -> Iterator[tuple[str, int, Case]]:
+    """Every data set at every seed."""
+    for name, values, classes, known in tables(folder):
+        for seed in range(seeds):
+            yield f"{name} (raw)", seed, drawn(values, classes, known, seed)
+    for run in runs:
+        samples = Samples.read(run / "split/samples.csv", run / "split/classes.json")
+        truth = read_columns(run / "split/truth.csv", texts=("class",))["class"].tolist()
+        names = [*samples.known, *sorted(set(truth) - set(samples.known))]
+        classes = np.array([names.index(name) for name in truth])
+        rows = samples.rows("labelled", "validation", "unlabelled")
+        embeddings = np.load(run / "embed/embeddings.npy")[rows]
+        model = json.loads((run / "pretrain/model.json").read_text("utf-8"))
+        recipe = json.loads((run / "run.json").read_text("utf-8"))
+        name = str(recipe.get("name", run.name)).rsplit("-seed", 1)[0]
+        if model.get("training"):
+            labelled = samples.roles[rows] == "labelled"
+            yield f"{name} (trained)", len(rows), Case(embeddings, classes[rows], len(samples.known), labelled)
+        else:
+            for seed in range(seeds):
+                yield f"{name} (frozen)", seed, drawn(embeddings, classes[rows], len(samples.known), seed)
+
+
+def cluster(case: Case, section: dict[str, Any], k: int | None, seed: int) -> tuple[list[float], int, float]:
+    """Accuracies all / known / novel of a method, the number of its clusters, and seconds."""
+    config: Any = TypeAdapter(clustering.ClusterConfig).validate_python(section)
+    method = import_kind(clustering.KINDS, config.kind)
+    problem = Problem(case.embeddings, case.labels, case.n_known, None if config.k == "finds" else k)
+    start = time.perf_counter()
+    answer = method(problem, config, np.random.default_rng([2, seed]), SilentProgress())
+    seconds = time.perf_counter() - start
+    pool = ~case.labelled
+    predictions = Predictions(
+        clusters=answer.assignments[pool], classes=case.classes[pool], n_known=case.n_known,
+        matched=answer.matched, task_aware=None, task_agnostic=None,
+    )  # fmt: skip
+    scores = score_split(predictions)["gcd_v2"]
+    return [float(scores[subset]) for subset in ("all", "known", "novel")], answer.k, seconds
+
+
+def count(case: Case, kind: str, seed: int) -> int:
+    """The estimate of a way to count, with its defaults."""
+    config = TypeAdapter(counting.CountingConfig).validate_python({"kind": kind})
+    problem = CountProblem(case.embeddings, case.labels, case.n_known)
+    answer = import_kind(counting.KINDS, kind)(problem, config, np.random.default_rng([3, seed]), SilentProgress())
+    return int(answer.k)
+
+
+def usable(section: dict[str, Any]) -> bool:
+    """Whether the kind is there, and the package that it needs."""
+    kinds = dict.fromkeys(clustering.KINDS)
+    if section["kind"] not in kinds:
+        return False
+    config: Any = TypeAdapter(clustering.ClusterConfig).validate_python(section)
+    return config.package is None or find_spec(config.package.module) is not None
+
+
+def main() -> None:
+    """Run everything and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
+    parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
+    parser.add_argument("--counts", help="only these ways to count, comma-separated")
+    parser.add_argument("--json", type=Path, help="file for all single figures")
+    options = parser.parse_args()
+    chosen = {name: section for name, section in VARIANTS.items() if usable(section)}
+    if options.kinds:
+        chosen = {n: s for n, s in chosen.items() if s["kind"] in options.kinds.split(",")}
+    counts = [kind for kind in counting.KINDS if kind not in WITHOUT]
+    if options.counts is not None:
+        counts = [kind for kind in counts if kind in options.counts.split(",")]
+    figures: list[dict[str, Any]] = []
+    for data, seed, case in cases(options.tables, options.run, options.seeds):
+        figures += measure(data, seed, case, chosen, counts)
+        print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(figures))
+    print_tables(figures)
+
+
+def measure(
+    data: str, seed: int, case: Case, variants: dict[str, dict[str, Any]], counts: list[str]
+) -> list[dict[str, Any]]:
+    """Every figure of one case; a method that refuses it has none."""
+    true = int(case.classes.max()) + 1
+    figures: list[dict[str, Any]] = []
+    estimates: dict[str, int] = {}
+    for kind in counts:
+        start = time.perf_counter()
+        try:
+            estimates[kind] = count(case, kind, seed)
+        except NcdError as error:
+            print(f"{data}, {kind}: {error}", file=sys.stderr)
+            continue
+        taken = time.perf_counter() - start
+        figures.append({"data": data, "seed": seed, "count": kind, "k": estimates[kind], "true": true, "s": taken})
+    for name, section in variants.items():
+        given = {"k given": true} | ({"k estimated": estimates["max_acc"]} if "max_acc" in estimates else {})
+        for how, k in given.items():
+            try:
+                scores, found, taken = cluster(case, section, k, seed)
+            except NcdError as error:
+                print(f"{data}, {name}: {error}", file=sys.stderr)
+                continue
+            figures.append(
+                {"data": data, "seed": seed, "method": name, "how": how, "scores": scores, "k": found, "s": taken}
+            )
+    return figures
+
+
+def print_tables(figures: list[dict[str, Any]]) -> None:
+    """Print accuracies with k given and estimated, and errors of the counts."""
+    sets = list(dict.fromkeys(figure["data"] for figure in figures))
+    for how in ("k given", "k estimated"):
+        rows = [figure for figure in figures if figure.get("how") == how]
+        if not rows:
+            continue
+        print(f"\n| {how}: all / known / novel | {' | '.join(sets)} | mean all | s |\n|{'---|' * (len(sets) + 3)}")
+        for name in dict.fromkeys(row["method"] for row in rows):
+            mine = [row for row in rows if row["method"] == name]
+            cells = [_scores([row["scores"] for row in mine if row["data"] == data]) for data in sets]
+            means = [np.mean([row["scores"][0] for row in mine if row["data"] == data]) for data in sets]
+            seconds = np.median([row["s"] for row in mine])
+            print(f"| {name} | {' | '.join(cells)} | {100 * np.mean(means):.1f} | {seconds:.1f} |")
+    rows = [figure for figure in figures if "count" in figure]
+    if rows:
+        print(f"\n| |k̂ − k| (k̂ of each seed) | {' | '.join(sets)} | s |\n|{'---|' * (len(sets) + 2)}")
+        for kind in dict.fromkeys(row["count"] for row in rows):
+            cells = []
+            for data in sets:
+                found = [row for row in rows if row["count"] == kind and row["data"] == data]
+                errors = [abs(row["k"] - row["true"]) for row in found]
+                listed = ", ".join(str(row["k"]) for row in found)
+                cells.append(f"{np.mean(errors):.1f} ({listed})" if found else "–")
+            seconds = np.median([row["s"] for row in rows if row["count"] == kind])
+            print(f"| {kind} | {' | '.join(cells)} | {seconds:.1f} |")
+
+
+def _scores(scores: list[list[float]]) -> str:
+    if not scores:
+        return "–"
+    means = 100 * np.mean(scores, axis=0)
+    deviation = 100 * np.std([row[0] for row in scores], ddof=1) if len(scores) > 1 else 0.0
+    return f"{means[0]:.1f} ± {deviation:.1f} / {means[1]:.1f} / {means[2]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
