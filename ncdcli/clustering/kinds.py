@@ -17,6 +17,7 @@ KINDS = {
     "spectral": "ncdcli.clustering.spectral:cluster",
     "ncd_spectral": "ncdcli.clustering.ncd_spectral:cluster",
     "ward": "ncdcli.clustering.ward:cluster",
+    "snc": "ncdcli.clustering.snc:cluster",
 }
 
 
@@ -171,7 +172,19 @@ class Ward(ClusterSection):
     )
 
 
+class Snc(ClusterSection):
+    """Hierarchy of first neighbours that keeps known classes apart and can count the clusters (CiPR, Hao et al. 2024)."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
+
+    kind: Literal["snc"] = "snc"
+    spherical: bool = Field(True, description="neighbours by cosine in place of Euclidean distance")
+    held_out: float = Field(
+        0.2, ge=0, lt=1, description="where no k is given: share of the known classes that tell which level is best"
+    )
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward,
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc,
     Field(discriminator="kind"),
 ]

@@ -26,6 +26,13 @@ def test_neighbours_of_unit_rows_are_those_by_cosine():
     np.testing.assert_array_equal(nearest_neighbours(unit_rows(rows), 5)[0], cosine)
 
 
+def test_some_rows_have_the_neighbours_that_they_have_among_all():
+    rows = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    some = np.array([7, 3, 50])
+    for part, whole in zip(nearest_neighbours(rows, 4, of=some), nearest_neighbours(rows, 4), strict=True):
+        np.testing.assert_array_equal(part, whole[some])
+
+
 def test_equal_rows_are_neighbours_of_each_other_and_never_of_themselves():
     found, squared = nearest_neighbours(np.zeros((4, 3), np.float32), 10)
     assert found.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
