@@ -20,15 +20,40 @@ KINDS = {
     "calinski_harabasz": "ncdcli.counting.dispersion:calinski_harabasz",
     "davies_bouldin": "ncdcli.counting.dispersion:davies_bouldin",
     "elbow": "ncdcli.counting.dispersion:elbow",
+    "ward_acc": "ncdcli.counting.ward_acc:estimate",
+    "prototype_score": "ncdcli.counting.prototype_score:estimate",
+    "dtc": "ncdcli.counting.dtc:estimate",
+    "size_filter": "ncdcli.counting.size_filter:all_large",
+    "matched_size_filter": "ncdcli.counting.size_filter:unmatched_large",
+    "consensus": "ncdcli.counting.consensus:estimate",
 }
 
 # Fields that several sections have.
+_KnownLow = Annotated[int | None, Field(ge=2, description="least k tried; default: number of known classes")]
 _Low = Annotated[int | None, Field(ge=2, description="least k tried; default: number of known classes (ncd: and 2)")]
 _High = Annotated[
     int | None, Field(ge=2, description="greatest k tried; default: 3 × known classes + 10 (ncd: 29 or more)")
 ]
 _Restarts = Annotated[
     int, Field(ge=1, description="k-means runs for every k; the one with the lowest objective counts")
+]
+_KnownHigh = Annotated[int | None, Field(ge=2, description="greatest k tried; default: 3 × known classes + 10")]
+_Search = Annotated[Literal["brent", "all"], Field(description="bounded search, memoised on the integer, or every k")]
+_Ties = Annotated[
+    Literal["silhouette", "smallest"],
+    Field(description="which of the k that labelled samples cannot tell apart: best pool clusters, or least k"),
+]
+_Member = Literal[
+    "max_acc",
+    "silhouette",
+    "calinski_harabasz",
+    "davies_bouldin",
+    "elbow",
+    "ward_acc",
+    "prototype_score",
+    "dtc",
+    "size_filter",
+    "matched_size_filter",
 ]
 _PoolSample = Annotated[int | None, Field(ge=100, description="estimate on a sample of so many unlabelled rows")]
 
@@ -50,13 +75,10 @@ class MaxAcc(Section):
     """GCD's criterion: the k whose k-means agrees best with the labelled samples."""
 
     kind: Literal["max_acc"] = "max_acc"
-    low: int | None = Field(None, ge=2, description="least k tried; default: number of known classes")
-    high: int | None = Field(None, ge=2, description="greatest k tried; default: 3 × known classes + 10")
-    search: Literal["brent", "all"] = Field("brent", description="bounded search, memoised on the integer, or every k")
-    ties: Literal["silhouette", "smallest"] = Field(
-        "silhouette",
-        description="which of the k that labelled samples cannot tell apart: best pool clusters, or least k",
-    )
+    low: _KnownLow = None
+    high: _KnownHigh = None
+    search: _Search = "brent"
+    ties: _Ties = "silhouette"
     clustering: Literal["kmeans", "semi_kmeans"] = Field(
         "kmeans", description="GCD's plain k-means, or one with labelled samples pinned, scored on those held out of it"
     )
@@ -115,7 +137,120 @@ class Elbow(Section):
     max_samples: _PoolSample = None
 
 
+class WardAcc(Section):
+    """CMS's criterion: the k at which Ward's tree, cut there, agrees best with the labelled samples."""
+
+    kind: Literal["ward_acc"] = "ward_acc"
+    low: _KnownLow = None
+    high: _KnownHigh = None
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many greater k that agree no better (CMS: 50); default: try every k"
+    )
+    ties: _Ties = "silhouette"
+    max_samples: int = Field(5000, ge=100, description="Ward's tree is quadratic: built of so many rows at most")
+
+
+class PrototypeScore(Section):
+    """ProtoGCD's criterion: held-out labelled samples, and class centroids, fit semi-supervised k-means best."""
+
+    kind: Literal["prototype_score"] = "prototype_score"
+    low: _KnownLow = None
+    high: _KnownHigh = None
+    search: _Search = "all"
+    ties: _Ties = "silhouette"
+    held_out: float = Field(
+        0.5, gt=0, lt=1, description="share of each class's labelled samples that are scored, not pinned"
+    )
+    restarts: int = Field(3, ge=1, description="runs for every k; the one with the lowest objective counts")
+    max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
+
+
+class Dtc(Section):
+    """DTC's criterion: accuracy on validation classes, and silhouette, of k-means with anchor classes pinned."""
+
+    kind: Literal["dtc"] = "dtc"
+    low: _KnownLow = None
+    high: _KnownHigh = None
+    anchor_ratio: float = Field(
+        0.6, gt=0, lt=1, description="share of the known classes that is pinned (ImageNet: 0.9); the others are scored"
+    )
+    min_max_ratio: float = Field(
+        0.01, ge=0, le=1, description="clusters smaller than this part of the largest are dropped (ImageNet: 0.3)"
+    )
+    restarts: int = Field(3, ge=1, description="runs for every k; the one with the lowest objective counts")
+    max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
+
+
+_FilterHigh = Annotated[
+    int | None,
+    Field(ge=2, description="K': so many clusters are made, more than there are classes; default: 3 × known + 10"),
+]
+_SizeRatio = Annotated[
+    float, Field(gt=0, description="clusters of at least so many times the mean size are counted (DPN: 0.9)")
+]
+_FilterRestarts = Annotated[int, Field(ge=1, description="k-means runs; the answer is the median of their counts")]
+
+
+class SizeFilter(Section):
+    """DeepAligned's criterion: of K' clusters, more than there are classes, those of at least the mean size count."""
+
+    kind: Literal["size_filter"] = "size_filter"
+    high: _FilterHigh = None
+    size_ratio: _SizeRatio = 1.0
+    restarts: _FilterRestarts = 10
+    max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
+
+
+class MatchedSizeFilter(Section):
+    """USNID's criterion: as `size_filter`, but clusters matched to labelled class means count whatever their size."""
+
+    kind: Literal["matched_size_filter"] = "matched_size_filter"
+    high: _FilterHigh = None
+    size_ratio: _SizeRatio = 1.0
+    restarts: _FilterRestarts = 10
+    max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
+
+
+class Consensus(Section):
+    """The median of several criteria, each with its default settings."""
+
+    kind: Literal["consensus"] = "consensus"
+    of: tuple[_Member, ...] = Field(
+        ("max_acc", "silhouette", "prototype_score"),
+        min_length=1,
+        description="criteria; named twice, one counts twice",
+    )
+    low: int | None = Field(None, ge=2, description="least k tried, of every criterion that has one; default: its own")
+    high: int | None = Field(None, ge=2, description="greatest k tried; default: each criterion's own")
+
+
 CountingConfig = Annotated[
-    Fixed | LeftToClustering | MaxAcc | Silhouette | CalinskiHarabasz | DaviesBouldin | Elbow,
+    Fixed
+    | LeftToClustering
+    | MaxAcc
+    | Silhouette
+    | CalinskiHarabasz
+    | DaviesBouldin
+    | Elbow
+    | WardAcc
+    | PrototypeScore
+    | Dtc
+    | SizeFilter
+    | MatchedSizeFilter
+    | Consensus,
     Field(discriminator="kind"),
 ]
+
+# kind -> its section, of the criteria that `consensus` may name.
+SECTIONS: dict[str, type[Section]] = {
+    "max_acc": MaxAcc,
+    "silhouette": Silhouette,
+    "calinski_harabasz": CalinskiHarabasz,
+    "davies_bouldin": DaviesBouldin,
+    "elbow": Elbow,
+    "ward_acc": WardAcc,
+    "prototype_score": PrototypeScore,
+    "dtc": Dtc,
+    "size_filter": SizeFilter,
+    "matched_size_filter": MatchedSizeFilter,
+}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.rows import Rows, as_rows
 from ncdcli.counting.base import CountEstimate, CountProblem
 from ncdcli.counting.candidates import best_candidate, candidate_range, indistinct
-from ncdcli.counting.search import search_all, search_brent
+from ncdcli.counting.search import Search, search_all
 from ncdcli.errors import DataError
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters, matched_counts
@@ -108,6 +108,17 @@ def hold_out(labels: NDArray[np.int64], share: float, rng: np.random.Generator, 
     return np.sort(np.concatenate(held))
 
 
+def matching_verdict(sample: Sample, labels: NDArray[np.int64], k: int) -> Verdict:
+    """The Hungarian accuracy of k clusters, `labels` (n,), on the labelled rows; matched anew in every resample."""
+    labelled = np.flatnonzero(sample.labels >= 0)
+    clusters, classes, n = labels[labelled], sample.labels[labelled], len(labelled)
+
+    def score(rows: NDArray[np.int64] | slice) -> float:
+        return accuracy(clusters[rows], classes[rows], k=k, n_known=sample.n_known)
+
+    return Verdict(score(slice(None)), labels[sample.pool], lambda rng: score(rng.integers(n, size=n)))
+
+
 def accuracy(clusters: NDArray[np.int64], classes: NDArray[np.int64], *, k: int, n_known: int) -> float:
     """Share of labelled rows in the cluster that is matched to their class (Hungarian, one to one)."""
     counts = count_table(clusters, classes, shape=(k, n_known))
@@ -162,7 +173,7 @@ def choose(
     *,
     kind: str,
     score_name: str,
-    search: Literal["brent", "all"],
+    search: Search,
     ties: Literal["silhouette", "smallest"],
     pool: bool,
     progress: Progress,
@@ -174,9 +185,8 @@ def choose(
     as the score stays within), and the greatest mean silhouette of the `pool` (False: there is none) decides.
     """
     low, high = limits
-    find = search_all if search == "all" else search_brent
-    with progress.track("estimate k", high - low + 1 if search == "all" else None) as tick:
-        scores = find(lambda k: candidates.score(k, tick), low, high)
+    with progress.track("estimate k", high - low + 1 if search is search_all else None) as tick:
+        scores = search(lambda k: candidates.score(k, tick), low, high)
         k = best_candidate(scores)
         sd = candidates.bootstrap_sd(k)
         statistics: dict[str, Any] = {"range": [low, high], f"best_{score_name}": scores[k]}

@@ -6,14 +6,22 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ncdcli.clustering.restarts import best_of, fit
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
 from ncdcli.counting.candidates import stratified_rows
 from ncdcli.counting.kinds import MaxAcc
-from ncdcli.counting.labelled import Candidates, Sample, Verdict, accuracy, choose, labelled_range, require_labels
+from ncdcli.counting.labelled import (
+    Candidates,
+    Sample,
+    Verdict,
+    choose,
+    labelled_range,
+    matching_verdict,
+    require_labels,
+)
 from ncdcli.counting.pinned import PinnedSweep
+from ncdcli.counting.search import SEARCHES
 from ncdcli.pipeline.context import Progress
 
 ITERATIONS = 100
@@ -55,7 +63,7 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
         labelled_range(problem, config, most=most),
         kind="max_acc",
         score_name="accuracy",
-        search=config.search,
+        search=SEARCHES[config.search],
         ties=config.ties,
         pool=len(sample.pool) > 0,
         progress=progress,
@@ -69,15 +77,7 @@ def _by_kmeans(sample: Sample, restarts: int, cost: Cost, k: int) -> Verdict:
     rng = np.random.default_rng([sample.key, k])
     runs = fit(sample.rows, k, restarts=restarts, iterations=ITERATIONS, rng=rng)
     cost.add_kmeans(len(sample.rows), k, [run.iterations for run in runs])
-    labels = runs[best_of(runs)].labels
-    labelled = np.flatnonzero(sample.labels >= 0)
-    clusters, classes = labels[labelled], sample.labels[labelled]
-
-    def score(rows: NDArray[np.int64] | slice) -> float:
-        return accuracy(clusters[rows], classes[rows], k=k, n_known=sample.n_known)
-
-    n = len(labelled)
-    return Verdict(score(slice(None)), labels[sample.pool], lambda rng: score(rng.integers(n, size=n)))
+    return matching_verdict(sample, runs[best_of(runs)].labels, k)
 
 
 def _by_semi_kmeans(sweep: PinnedSweep, k: int) -> Verdict:

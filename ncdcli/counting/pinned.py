@@ -68,6 +68,7 @@ def cluster_pinned(
 
     `cost` is added to; the iterations of the plain k-means are not known and not counted.
     """
-    clustering = cluster(problem, SemiKMeans(restarts=restarts), rng, SilentProgress(progress.note))
+    config = SemiKMeans(restarts=restarts, restarts_rule="lowest_objective")
+    clustering = cluster(problem, config, rng, SilentProgress(progress.note))
     cost.add_kmeans(int((problem.labels < 0).sum()), problem.given_k, clustering.statistics["iterations"])
     return clustering

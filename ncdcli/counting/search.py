@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+Search = Callable[[Callable[[int], float], int, int], dict[int, float]]
 
 _GOLDEN = (3 - 5**0.5) / 2
 
@@ -10,6 +12,22 @@ _GOLDEN = (3 - 5**0.5) / 2
 def search_all(score: Callable[[int], float], low: int, high: int) -> dict[int, float]:
     """The score of every integer in low … high."""
     return {k: score(k) for k in range(low, high + 1)}
+
+
+def search_patiently(patience: int) -> Search:
+    """A search of every integer from low on that ends after `patience` integers whose scores are no new best."""
+
+    def search(score: Callable[[int], float], low: int, high: int) -> dict[int, float]:
+        scores = {low: score(low)}
+        best = low
+        for k in range(low + 1, high + 1):
+            if k - best > patience:
+                break
+            scores[k] = score(k)
+            best = k if scores[k] > scores[best] else best
+        return scores
+
+    return search
 
 
 def search_brent(score: Callable[[int], float], low: int, high: int) -> dict[int, float]:
@@ -62,3 +80,6 @@ def _new_integer(target: float, a: int, b: int, scored: dict[int, float]) -> int
     """The integer strictly between a and b nearest to `target` that has no score yet; the smaller of two."""
     candidates = (k for k in range(a + 1, b) if k not in scored)
     return min(candidates, key=lambda k: (abs(k - target), k), default=None)
+
+
+SEARCHES: Mapping[str, Search] = {"all": search_all, "brent": search_brent}

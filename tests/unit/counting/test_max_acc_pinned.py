@@ -37,8 +37,9 @@ def test_scores_are_accuracies_of_rows_that_were_not_pinned(make_blobs, recorder
     pins = problem.labels.copy()
     pins[held] = -1
     for k in range(6, 10):
-        problem_k = Problem(problem.embeddings, pins, 4, k)
-        clusters = cluster(problem_k, SemiKMeans(restarts=2), np.random.default_rng([key, k]), recorder).assignments
+        config = SemiKMeans(restarts=2, restarts_rule="lowest_objective")
+        stream = np.random.default_rng([key, k])
+        clusters = cluster(Problem(problem.embeddings, pins, 4, k), config, stream, recorder).assignments
         assert answer.scores[k] == np.mean(clusters[held] == problem.labels[held])
     assert min(answer.scores.values()) < 1
 
