@@ -45,7 +45,7 @@ def explain_all(root: Node, model: type[BaseModel], details: list[ErrorDetails])
     groups: dict[Steps, list[tuple[Steps, ErrorDetails]]] = {}
     for detail in details:
         steps, branch = resolve_location(root, detail)
-        node, _ = root.nearest(steps)
+        node, _ = root.nearest((*steps, "kind") if detail["type"].startswith("union_tag") else steps)
         if not node.broken:
             groups.setdefault(branch, []).append((steps, detail))
     problems = []

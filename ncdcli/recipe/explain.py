@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ from ncdcli.recipe.shape import (
     field_at,
     found,
     homes_of,
+    item_types,
     kind_of,
     kinds_of,
     model_at,
@@ -27,6 +29,7 @@ from ncdcli.words import close_names, did_you_mean, either
 
 # annotated_types' names of a bound -> how it reads after "a number"
 _BOUNDS = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
+_LARGEST = 2**53  # up to here a number like 1e6 is the whole number that it looks like
 _SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
@@ -112,6 +115,8 @@ def _wrong_value(root: Node, schema: type[BaseModel], steps: Steps, details: lis
     if annotation is None:
         return node.place.problem(steps, details[0]["msg"] if details else "this value does not do here")
     expected = _expected(annotation, info, kind)
+    if isinstance(node.value, float) and not math.isfinite(node.value):
+        expected = expected.replace("a number", "a finite number", 1)
     what = node.text if _is_number(node) and _wants_number(annotation) else found(node)
     hint = hint_for_value(node, annotation, optional=info is not None and not info.is_required())
     place = node.near if node.value is None else node.place
@@ -129,19 +134,31 @@ def _wants_number(annotation: Any) -> bool:
 def _expected(annotation: Any, info: FieldInfo | None, kind: str) -> str:
     if kind == "string_too_short":
         return "text that is not empty"
-    if kind == "too_short":
-        return "a list with at least one value"
-    bounds = {}
-    for mark in info.metadata if info is not None else ():
-        for name in _BOUNDS:
-            bound = getattr(mark, name, None)
-            if bound is not None:
-                bounds[name] = bound
+    if kind in ("too_short", "too_long"):
+        return _expected_length(info)
+    bounds = _marks(info, *_BOUNDS)
     words = describe(annotation)
     if set(bounds) == {"ge", "le"}:
         return f"{words} from {bounds['ge']:g} to {bounds['le']:g}"
     limits = " and ".join(_BOUNDS[name].format(f"{bound:g}") for name, bound in bounds.items())
     return f"{words}{' of' if limits.startswith('at ') else ''} {limits}".rstrip()
+
+
+def _expected_length(info: FieldInfo | None) -> str:
+    """What a list is to hold; a list that has no bounds is one of a fixed length, which `describe` tells."""
+    bounds = _marks(info, "min_length", "max_length")
+    if not bounds:
+        return describe(info.annotation) if info is not None else "another number of values"
+    least, most = bounds.get("min_length", 0), bounds.get("max_length")
+    if most is None:
+        return f"a list with at least {'one value' if least == 1 else f'{least} values'}"
+    return f"a list with {least} to {most} values"
+
+
+def _marks(info: FieldInfo | None, *names: str) -> dict[str, Any]:
+    """The bounds of a field among `names`."""
+    marks = info.metadata if info is not None else ()
+    return {name: bound for mark in marks for name in names if (bound := getattr(mark, name, None)) is not None}
 
 
 def hint_for_value(node: Node, annotation: Any, *, optional: bool) -> str:
@@ -162,11 +179,11 @@ def hint_for_value(node: Node, annotation: Any, *, optional: bool) -> str:
         return f"write `{number}`" if number else did_you_mean(value, literals, most=1)
     if isinstance(value, str) and literals and not any(get_origin(choice) is tuple for choice in wanted):
         return did_you_mean(value, literals, most=1)
-    if isinstance(value, float) and int in wanted and value.is_integer():
+    if isinstance(value, float) and int in wanted and value.is_integer() and abs(value) < _LARGEST:
         return f"write `{int(value)}`"
     if str in wanted and not isinstance(value, str):
         return f'put it in quotes: `"{node.text}"`'
-    if any(get_origin(choice) in (tuple, list) for choice in wanted) and not literals:
+    if not literals and any(type(value) in item_types(choice) for choice in wanted):
         return f"write `[{shorten(node.text)}]`"
     return ""
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from ncdcli.recipe.tree import Node, Steps
 from ncdcli.words import either
 
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+_WORDS = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
 
 def choices(annotation: Any) -> list[Any]:
@@ -84,6 +84,14 @@ def _item_type(annotation: Any) -> Any:
     return None
 
 
+def item_types(choice: Any) -> list[Any]:
+    """What the items of a list of any length may be; empty for what is no such list."""
+    arguments = get_args(choice)
+    if get_origin(choice) is list or (get_origin(choice) is tuple and arguments[-1] is Ellipsis):
+        return choices(arguments[0])
+    return []
+
+
 def _value_type(annotation: Any) -> Any:
     for choice in choices(annotation):
         if get_origin(choice) is dict:
@@ -97,7 +105,9 @@ def describe(annotation: Any) -> str:
     for choice in choices(annotation):
         if choice is type(None):
             continue
-        if get_origin(choice) is Literal:
+        if choice is bool:
+            words += ["true", "false"]
+        elif get_origin(choice) is Literal:
             words += [f"`{value}`" for value in get_args(choice)]
         else:
             words.append(_describe_one(choice))
@@ -135,7 +145,7 @@ def found(node: Node) -> str:
 
 def shorten(text: str, *, longest: int = 60) -> str:
     """The text, cut where it is long, on one line."""
-    line = " ".join(text.split())
+    line = " ".join(text.split()) or text
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
