@@ -34,6 +34,7 @@ def shape(text: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # a full training: half a minute on an idle machine
 def test_every_console_block_of_the_readme_runs(tmp_path: Path) -> None:
     """One folder for all blocks, as a reader would go through them."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}

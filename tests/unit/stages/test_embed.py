@@ -46,7 +46,8 @@ def run(folder: Path, backbone: Any, inputs: Inputs, *, resources: Resources = C
     stop = keywords.pop("stop", lambda: False)
     stream = stage_stream(0, "embed")
     paths = {"pretrain/model.json": model_json}
-    embed(StageContext(paths, folder, stream, resources, SilentProgress(), None, stop), EmbedConfig(**keywords), inputs)
+    context = StageContext(paths, folder, stream, resources, SilentProgress(), stop_requested=stop)
+    embed(context, EmbedConfig(**keywords), inputs)
     return np.load(folder / "embeddings.npy")
 
 
