@@ -13,10 +13,9 @@ from ncdcli.clustering.rows import Rows, as_rows
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
 from ncdcli.counting.candidates import middle_of
 from ncdcli.counting.kinds import Dtc
-from ncdcli.counting.labelled import accuracy, labelled_range, require_labels
+from ncdcli.counting.labelled import accuracy, choose_anchors, labelled_range, require_labels
 from ncdcli.counting.pinned import cluster_pinned
 from ncdcli.counting.sweep import sample_of
-from ncdcli.errors import DataError
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters
 from ncdcli.metrics.silhouette import silhouettes
@@ -100,26 +99,20 @@ def estimate(problem: CountProblem, config: Dtc, rng: np.random.Generator, progr
 
 def _probe(problem: CountProblem, config: Dtc, rng: np.random.Generator) -> _Probe:
     key = int(rng.integers(2**63))
-    known = np.unique(problem.labels[problem.labels >= 0])
-    if len(known) < 2:
-        raise DataError(
-            "`dtc` pins some known classes and scores others, and only one has labelled samples",
-            hint="use `estimate_k: {kind: silhouette}`, or give labelled samples of more classes",
-        )
-    count = min(max(1, round(config.anchor_ratio * len(known))), len(known) - 1)
-    anchors = np.sort(np.random.default_rng([key, 3]).choice(known, count, replace=False))
+    stream = np.random.default_rng([key, 3])
+    anchors, others = choose_anchors(problem.labels, config.anchor_ratio, stream, kind="dtc")
     place = np.full(problem.n_known + 1, -1, np.int64)  # the last one is that of label -1
-    place[anchors] = np.arange(count)
+    place[anchors] = np.arange(len(anchors))
     pins = place[problem.labels]
     validation = np.flatnonzero((problem.labels >= 0) & (pins < 0))
     loose = np.flatnonzero(pins < 0)
     return _Probe(
         rows=as_rows(problem.embeddings),
         pins=pins,
-        anchors=count,
+        anchors=len(anchors),
         validation=validation,
         classes=np.unique(problem.labels[validation], return_inverse=True)[1].reshape(-1),
-        n_validation=len(known) - count,
+        n_validation=len(others),
         pool=np.flatnonzero(problem.labels < 0),
         sample=loose[sample_of(len(loose), config.max_samples, key)],
         key=key,

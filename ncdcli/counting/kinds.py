@@ -23,6 +23,7 @@ KINDS = {
     "ward_acc": "ncdcli.counting.ward_acc:estimate",
     "prototype_score": "ncdcli.counting.prototype_score:estimate",
     "dtc": "ncdcli.counting.dtc:estimate",
+    "snc_score": "ncdcli.counting.snc_score:estimate",
     "size_filter": "ncdcli.counting.size_filter:all_large",
     "matched_size_filter": "ncdcli.counting.size_filter:unmatched_large",
     "consensus": "ncdcli.counting.consensus:estimate",
@@ -52,10 +53,19 @@ _Member = Literal[
     "ward_acc",
     "prototype_score",
     "dtc",
+    "snc_score",
     "size_filter",
     "matched_size_filter",
 ]
 _PoolSample = Annotated[int | None, Field(ge=100, description="estimate on a sample of so many unlabelled rows")]
+
+
+class CountingSection(Section):
+    """What every estimator has that looks at embeddings."""
+
+    normalize: bool = Field(
+        False, description="count on embeddings scaled to unit length (PBN), also where they are clustered as they are"
+    )
 
 
 class Fixed(Section):
@@ -71,7 +81,7 @@ class LeftToClustering(Section):
     kind: Literal["none"] = "none"
 
 
-class MaxAcc(Section):
+class MaxAcc(CountingSection):
     """GCD's criterion: the k whose k-means agrees best with the labelled samples."""
 
     kind: Literal["max_acc"] = "max_acc"
@@ -89,7 +99,7 @@ class MaxAcc(Section):
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
-class Silhouette(Section):
+class Silhouette(CountingSection):
     """PBN's criterion: the k with the greatest mean silhouette on unlabelled samples."""
 
     kind: Literal["silhouette"] = "silhouette"
@@ -101,7 +111,7 @@ class Silhouette(Section):
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
-class CalinskiHarabasz(Section):
+class CalinskiHarabasz(CountingSection):
     """The k whose clusters of the pool lie farthest apart for their own spread (Caliński and Harabasz 1974)."""
 
     kind: Literal["calinski_harabasz"] = "calinski_harabasz"
@@ -111,7 +121,7 @@ class CalinskiHarabasz(Section):
     max_samples: _PoolSample = None
 
 
-class DaviesBouldin(Section):
+class DaviesBouldin(CountingSection):
     """The k whose clusters of the pool are least like their nearest one (Davies and Bouldin 1979).
 
     Tends to run away with k: bound the range.
@@ -124,7 +134,7 @@ class DaviesBouldin(Section):
     max_samples: _PoolSample = None
 
 
-class Elbow(Section):
+class Elbow(CountingSection):
     """The k at which the inertia of the pool's k-means stops falling steeply (Kneedle, Satopää et al. 2011).
 
     Depends on the range, whose ends it never answers.
@@ -137,7 +147,7 @@ class Elbow(Section):
     max_samples: _PoolSample = None
 
 
-class WardAcc(Section):
+class WardAcc(CountingSection):
     """CMS's criterion: the k at which Ward's tree, cut there, agrees best with the labelled samples."""
 
     kind: Literal["ward_acc"] = "ward_acc"
@@ -150,7 +160,7 @@ class WardAcc(Section):
     max_samples: int = Field(5000, ge=100, description="Ward's tree is quadratic: built of so many rows at most")
 
 
-class PrototypeScore(Section):
+class PrototypeScore(CountingSection):
     """ProtoGCD's criterion: held-out labelled samples, and class centroids, fit semi-supervised k-means best."""
 
     kind: Literal["prototype_score"] = "prototype_score"
@@ -165,7 +175,7 @@ class PrototypeScore(Section):
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
-class Dtc(Section):
+class Dtc(CountingSection):
     """DTC's criterion: accuracy on validation classes, and silhouette, of k-means with anchor classes pinned."""
 
     kind: Literal["dtc"] = "dtc"
@@ -181,6 +191,19 @@ class Dtc(Section):
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
+class SncScore(Section):
+    """CiPR's criterion: accuracy on held-out known classes × silhouette, in the hierarchy of selective neighbours."""
+
+    kind: Literal["snc_score"] = "snc_score"
+    low: _KnownLow = None
+    high: _KnownHigh = None
+    anchor_ratio: float = Field(
+        0.8, gt=0, lt=1, description="share of the known classes whose labels guide the hierarchy (CIFAR-10: 0.6)"
+    )
+    spherical: bool = Field(True, description="neighbours by cosine in place of Euclidean distance")
+    max_samples: int = Field(5000, ge=100, description="the hierarchy is quadratic: built of so many rows at most")
+
+
 _FilterHigh = Annotated[
     int | None,
     Field(ge=2, description="K': so many clusters are made, more than there are classes; default: 3 × known + 10"),
@@ -191,7 +214,7 @@ _SizeRatio = Annotated[
 _FilterRestarts = Annotated[int, Field(ge=1, description="k-means runs; the answer is the median of their counts")]
 
 
-class SizeFilter(Section):
+class SizeFilter(CountingSection):
     """DeepAligned's criterion: of K' clusters, more than there are classes, those of at least the mean size count."""
 
     kind: Literal["size_filter"] = "size_filter"
@@ -201,7 +224,7 @@ class SizeFilter(Section):
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
-class MatchedSizeFilter(Section):
+class MatchedSizeFilter(CountingSection):
     """USNID's criterion: as `size_filter`, but clusters matched to labelled class means count whatever their size."""
 
     kind: Literal["matched_size_filter"] = "matched_size_filter"
@@ -211,7 +234,7 @@ class MatchedSizeFilter(Section):
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
-class Consensus(Section):
+class Consensus(CountingSection):
     """The median of several criteria, each with its default settings."""
 
     kind: Literal["consensus"] = "consensus"
@@ -235,6 +258,7 @@ CountingConfig = Annotated[
     | WardAcc
     | PrototypeScore
     | Dtc
+    | SncScore
     | SizeFilter
     | MatchedSizeFilter
     | Consensus,
@@ -251,6 +275,7 @@ SECTIONS: dict[str, type[Section]] = {
     "ward_acc": WardAcc,
     "prototype_score": PrototypeScore,
     "dtc": Dtc,
+    "snc_score": SncScore,
     "size_filter": SizeFilter,
     "matched_size_filter": MatchedSizeFilter,
 }

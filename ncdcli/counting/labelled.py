@@ -108,6 +108,24 @@ def hold_out(labels: NDArray[np.int64], share: float, rng: np.random.Generator, 
     return np.sort(np.concatenate(held))
 
 
+def choose_anchors(
+    labels: NDArray[np.int64], share: float, rng: np.random.Generator, *, kind: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Known classes, ascending, in two parts: a random `share` of those with labelled rows, and the others.
+
+    Either part has one at least; DataError where only one class has labelled rows.
+    """
+    known = np.unique(labels[labels >= 0])
+    if len(known) < 2:
+        raise DataError(
+            f"`{kind}` guides by some known classes and scores others, and only one has labelled samples",
+            hint="use `estimate_k: {kind: silhouette}`, or give labelled samples of more classes",
+        )
+    count = min(max(1, round(share * len(known))), len(known) - 1)
+    anchors = np.sort(rng.choice(known, count, replace=False))
+    return anchors, np.setdiff1d(known, anchors)
+
+
 def matching_verdict(sample: Sample, labels: NDArray[np.int64], k: int) -> Verdict:
     """The Hungarian accuracy of k clusters, `labels` (n,), on the labelled rows; matched anew in every resample."""
     labelled = np.flatnonzero(sample.labels >= 0)

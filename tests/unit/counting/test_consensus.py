@@ -74,7 +74,7 @@ def test_finds_the_number_of_separated_blobs_where_most_criteria_do(make_blobs, 
 
 
 def test_what_one_criterion_cannot_count_the_consensus_cannot(make_blobs, recorder):
-    with pytest.raises(DataError, match="`dtc` pins some known classes"):
+    with pytest.raises(DataError, match="`dtc` guides by some known classes"):
         consensus.estimate(make_blobs(n_known=1), Consensus(of=("size_filter", "dtc")), rng(), recorder)
 
 
