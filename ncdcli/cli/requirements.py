@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncdcli.errors import RequirementError, UsageError
+from ncdcli.reports.scores import numbers_by_path
 from ncdcli.words import did_you_mean
 
 OPERATORS = {
@@ -99,17 +100,3 @@ def raise_missed(outcomes: Sequence[Outcome]) -> None:
     ]
     if missed:
         raise RequirementError("; ".join(missed))
-
-
-def numbers_by_path(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Every number of a nested map by its dotted path; undefined scores (null) are NaN."""
-    found: dict[str, float] = {}
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found |= numbers_by_path(value, f"{path}.")
-        elif value is None:
-            found[path] = math.nan
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[path] = float(value)
-    return found

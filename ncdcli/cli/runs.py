@@ -64,7 +64,7 @@ def list_runs(session: Session, root: Path) -> None:
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
     """One row of `ncd runs`. Reads small JSON files only."""
-    from ncdcli.cli.scores import headline, read_metrics
+    from ncdcli.reports.scores import headline, read_metrics
 
     info = folder.info()
     metrics = read_metrics(folder.path)
@@ -82,8 +82,8 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
 
 def show(context: typer.Context, run: options.RunArgument, json: options.JsonOption = False) -> None:
     """Show a run: its recipe in short, scores, stages and times."""
-    from ncdcli.cli.scores import read_metrics
     from ncdcli.cli.target import find_run
+    from ncdcli.reports.scores import read_metrics
 
     session = session_of(context, json=json)
     folder = find_run(run)
@@ -165,8 +165,8 @@ def compare(
     json: options.JsonOption = False,
 ) -> None:
     """Compare runs: recipe fields that differ, and scores, seeds grouped into mean ± sd."""
-    from ncdcli.cli import compare as comparing
     from ncdcli.cli.target import find_run
+    from ncdcli.reports import comparison as comparing
 
     session = session_of(context, json=json)
     if markdown + csv + json > 1:

@@ -33,13 +33,13 @@ class StageCommand:
 
 
 COMMANDS = (
-    StageCommand("run", ALL, "Run all stages: from data to scores."),
+    StageCommand("run", ALL, "Run all stages: from data to scores and a page that shows them."),
     StageCommand("pretrain", ("split", "pretrain"), "Split the data and train the backbone."),
     StageCommand("embed", ("embed",), "Write the embeddings of all samples."),
     StageCommand("estimate-k", ("estimate_k",), "Estimate the number of classes."),
     StageCommand("cluster", ("cluster",), "Assign every sample to a known or novel class."),
     StageCommand("discover", ("embed", "estimate_k", "cluster"), "Embed, estimate the number of classes, cluster."),
-    StageCommand("eval", ("evaluate",), "Score the clusters."),
+    StageCommand("eval", ("evaluate", "report"), "Score the clusters, and write the page that shows them."),
 )
 COMMAND_STAGES = {command.name: command.stages for command in COMMANDS}
 
@@ -181,7 +181,7 @@ def _check(request: Request, resolved: "ResolvedRecipe", folder: "RunFolder", pl
 
     if plan.blockers:
         blocker = plan.blockers[0]
-        first = "pretrain" if blocker.stage in COMMAND_STAGES["pretrain"] else "discover"
+        first = next(name for name in ("pretrain", "discover", "eval") if blocker.stage in COMMAND_STAGES[name])
         raise MissingError(
             f"`ncd {request.command.name}` stands on stage `{blocker.stage}`, which is to be done first: "
             f"{blocker.reason}",

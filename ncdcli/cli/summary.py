@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ncdcli.cli.output import percent, print_table, print_text, seconds
 from ncdcli.cli.requirements import Requirement, check_requirements, raise_missed
-from ncdcli.cli.scores import SUBSETS, headline, protocols, read_metrics
 from ncdcli.cli.session import Session
 from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.reports.scores import SUBSETS, headline, protocols, read_metrics
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.runner import StageResult
@@ -26,7 +26,9 @@ FILES = {
     "estimate_k": ("k.json", "number of classes"),
     "cluster": ("assignments.csv", "assignments"),
     "evaluate": ("metrics.json", "scores"),
+    "report": ("report.html", "report"),
 }
+SHOWN_FILES = ("evaluate", "cluster", "report")  # after a command that reaches one of them
 
 
 def answer_run(
@@ -54,8 +56,9 @@ def answer_run(
             print_text()
             print_scores(metrics)
         print_text()
-        for stage in (last, "cluster") if last == "evaluate" else (last,):
-            print_text(f"{FILES[stage][1]}: {folder.stage_dir(stage) / FILES[stage][0]}")
+        reached = [result.stage for result in results]
+        for stage in [stage for stage in SHOWN_FILES if stage in reached] or [last]:
+            print_text(f"{FILES[stage][1]}: {_file(folder, stage)}")
         print_text(f"next: {next_command(folder, last)}")
     raise_missed(outcomes)
 
@@ -66,6 +69,12 @@ def next_command(folder: RunFolder, last: str) -> str:
     if last != stages[-1]:
         return f"ncd run {folder.path}"
     return f"ncd show {folder.path}"
+
+
+def _file(folder: RunFolder, stage: str) -> Path:
+    """The file that a person opens after a stage; the assignments with the user's names where there are some."""
+    named = folder.stage_dir("report") / "assignments.csv"
+    return named if stage == "cluster" and named.is_file() else folder.stage_dir(stage) / FILES[stage][0]
 
 
 def _files(folder: RunFolder) -> dict[str, Path]:

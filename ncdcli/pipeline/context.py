@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 
 from ncdcli.data.kinds import DataConfig
+from ncdcli.run.manifest import Manifest
 
 
 class Tick(Protocol):
@@ -66,6 +67,7 @@ class StageContext:
     resources: Resources
     progress: Progress
     data: DataConfig | None = None  # where to read samples from; only for stages that read them
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)  # of earlier stages, where they are shown
     # True after Ctrl-C or SIGTERM. A stage that asks must ask often; others are stopped where they stand.
     stop_requested: Callable[[], bool] = field(default=lambda: False)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ncdcli.errors import MissingError, NcdError, UsageError
 from ncdcli.pipeline.fingerprint import DATA, IDENTITY, Ingredients, canonical_json, changes, stage_config
-from ncdcli.pipeline.spec import STAGES, StageSpec, name_of
+from ncdcli.pipeline.spec import STAGES, StageSpec, is_of_a_stage, name_of
 from ncdcli.pipeline.work import find_reusable, interrupted_at, read_work
 from ncdcli.run.folder import NOT_DONE, RunFolder
 from ncdcli.run.lock import Owner
@@ -168,9 +168,16 @@ class Planner:
         return Ingredients(spec.name, spec.version, config, self.recipe.seed, digests)
 
     def input_records(self, spec: StageSpec) -> dict[str, FileRecord]:
-        """Input file -> its record in the manifest of the settled stage that wrote it, without absent optional ones."""
+        """Input file -> its record in the manifest of the settled stage that wrote it, without absent optional ones.
+
+        Files that a user puts in the run folder are read.
+        """
         records = {}
         for name, optional in map(name_of, spec.inputs):
+            if not is_of_a_stage(name):
+                if (self.run.path / name).is_file():
+                    records[name] = FileRecord.of(self.run.path / name)
+                continue
             stage, file = name.split("/", 1)
             record = self.settled[stage].outputs.get(file)
             if record is not None:

@@ -19,6 +19,7 @@ STAGE_PACKAGES = {
     "pretrain": Package("torch", "pip install torch"),
     "embed": Package("torch", "pip install torch"),
 }
+MAP_PACKAGES = {"umap": Package("umap", "pip install 'ncd-cli[umap]'")}
 FREE_BYTES = 100_000_000  # a run without its arrays: tables, logs, a small model and its checkpoint
 WIDEST_EMBEDDING = 2048  # where the backbone's kind does not say
 
@@ -35,6 +36,8 @@ def check_prerequisites(recipe: Recipe, folder: Path, *, stages: Sequence[str], 
         _check_package(recipe.backbone.package, f"backbone `{recipe.backbone.kind}`")
     if "cluster" in stages:
         _check_package(recipe.cluster.package, f"clustering `{recipe.cluster.kind}`")
+    if "report" in stages:
+        _check_package(MAP_PACKAGES.get(recipe.report.map), f"map `{recipe.report.map}` of the report")
     for stage in stages:
         _check_package(STAGE_PACKAGES.get(stage), f"stage `{stage}`")
     if stages:

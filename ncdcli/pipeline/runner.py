@@ -267,8 +267,14 @@ class Runner:
             resources=self._resources,
             progress=self._progress,
             data=self._planner.recipe.data if spec.reads_data else None,
+            manifests=self._manifests_before(spec) if spec.reads_manifests else {},
             stop_requested=self._stop.asked,
         )
+
+    def _manifests_before(self, spec: StageSpec) -> dict[str, Manifest]:
+        """Stage -> manifest of those that the stage reads from, in the order in which they run."""
+        settled = self._planner.settled
+        return {stage: manifest for stage, manifest in settled.items() if stage in spec.stages_before}
 
     def _call(self, spec: StageSpec, context: StageContext) -> None:
         config = visible_config(self._planner.recipe, spec)

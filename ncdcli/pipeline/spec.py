@@ -13,16 +13,17 @@ class StageSpec:
     version: int  # raised when the stage's code changes what it writes
     module: str  # has `run(context, config)`
     sections: tuple[str, ...]  # recipe sections it may see; they enter the fingerprint
-    inputs: tuple[str, ...]  # files of earlier stages; "?" at the end: only where present
+    inputs: tuple[str, ...]  # files of earlier stages, or without "/" a user's; "?" at the end: only where present
     outputs: tuple[str, ...]  # files it must write; "?" at the end: may be absent
     reads_data: bool = False  # gets `context.data`, the way to the samples
     distributed: bool = False  # runs on several processes when asked to
+    reads_manifests: bool = False  # gets `context.manifests`: how the stages before it were made, to be shown
 
     @property
     def inputs_by_stage(self) -> dict[str, list[str]]:
         """Stage -> files of it that this stage reads, as in `inputs`."""
         found: dict[str, list[str]] = {}
-        for name in self.inputs:
+        for name in filter(is_of_a_stage, self.inputs):
             found.setdefault(name.split("/", 1)[0], []).append(name)
         return found
 
@@ -32,13 +33,18 @@ class StageSpec:
         return set(self.inputs_by_stage)
 
 
+def is_of_a_stage(name: str) -> bool:
+    """Whether an input is a file that a stage writes, and not one that a user puts in the run folder."""
+    return "/" in name
+
+
 def name_of(entry: str) -> tuple[str, bool]:
     """An entry of `inputs` or `outputs` without its "?", and whether the file may be absent."""
     return entry.removesuffix("?"), entry.endswith("?")
 
 
-# Class names of pool samples lie in `split/truth.csv`, and `evaluate` alone may read it: what comes before cannot
-# look at novel labels because it is never given them.
+# Class names of pool samples lie in `split/truth.csv`, and only `evaluate` and what comes after it may read it: what
+# comes before cannot look at novel labels because it is never given them.
 STAGES = (
     StageSpec(
         "split", 1, "ncdcli.stages.split", ("data",), (),
@@ -75,6 +81,18 @@ STAGES = (
             "embed/embeddings.npy", "cluster/assignments.csv", "cluster/clustering.json",
         ),
         ("metrics.json", "matching.json?", "per_class.csv?", "confusion.npy?"),
+    ),
+    StageSpec(
+        "report", 1, "ncdcli.stages.report",
+        ("name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate", "report"),
+        (
+            "split/samples.csv", "split/classes.json", "split/source.json", "split/truth.csv?",
+            "pretrain/model.json", "pretrain/metrics.jsonl?", "embed/embeddings.npy", "estimate_k/k.json",
+            "estimate_k/scores.csv", "cluster/assignments.csv", "cluster/centroids.npy", "cluster/clustering.json",
+            "evaluate/metrics.json", "evaluate/matching.json?", "evaluate/per_class.csv?", "evaluate/confusion.npy?",
+            "clusters.csv?",
+        ),
+        ("report.html", "clusters.json", "assignments.csv?"), reads_data=True, reads_manifests=True,
     ),
 )  # fmt: skip
 

@@ -32,6 +32,17 @@ class EvaluateConfig(Section):
     stability_seeds: int = Field(3, ge=0, description="re-clusterings with other seeds, compared by ARI; 0: none")
 
 
+class ReportConfig(Section):
+    """How the page looks that shows what was found; no number depends on it."""
+
+    map: Literal["tsne", "umap", "pca"] = Field(
+        "tsne", description="beside PCA, which is always drawn: t-SNE, UMAP (extra `umap`), or nothing (pca)"
+    )
+    samples: int = Field(
+        8, ge=1, le=24, description="central, random and borderline samples of a cluster, each; fewer for many clusters"
+    )
+
+
 class Recipe(Section):
     """One experiment, from data to scores."""
 
@@ -50,3 +61,4 @@ class Recipe(Section):
     estimate_k: CountingConfig = Field(default_factory=MaxAcc)
     cluster: ClusterConfig = Field(default_factory=SemiKMeans)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
+    report: ReportConfig = Field(default_factory=ReportConfig)

@@ -18,7 +18,7 @@ import pytest
 from ncdcli.cli.main import main
 from ncdcli.run.folder import RunFolder
 
-STAGES = ["split", "pretrain", "embed", "estimate_k", "cluster", "evaluate"]
+STAGES = ["split", "pretrain", "embed", "estimate_k", "cluster", "evaluate", "report"]
 RECIPE = """\
 version: 1
 name: tiny
@@ -28,6 +28,7 @@ pretrain: {objective: {kind: none}}
 estimate_k: {kind: fixed, k: 10}
 cluster: {kind: semi_kmeans, restarts: 2}
 evaluate: {stability_seeds: 0}
+report: {map: pca}
 """
 
 
@@ -122,6 +123,7 @@ class TestRun:
         assert "selection rule: last" in result.out
         assert "scores: runs/tiny/evaluate/metrics.json" in result.out
         assert "assignments: runs/tiny/cluster/assignments.csv" in result.out
+        assert "report: runs/tiny/report/report.html" in result.out
         assert result.out.splitlines()[-1] == "next: ncd show runs/tiny"
 
     def test_json_is_one_object_with_fractions(self, ncd: Ncd) -> None:

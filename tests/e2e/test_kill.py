@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 SERVER = Path(__file__).parents[1] / "toys" / "forked_ncd.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-TIMES = ("manifest.json", "timing.jsonl")
+TIMES = ("manifest.json", "timing.jsonl", "report.html")
 STAGES = list(BY_NAME)
 KILLS = 20
 RECIPE = """\
@@ -37,6 +37,7 @@ pretrain:
   augment: {shift: 0.1, rotate: 15}
 estimate_k: {kind: max_acc, high: 15, restarts: 3}
 cluster: {kind: semi_kmeans, restarts: 3}
+report: {map: pca}
 """
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ncdcli.pipeline.spec import STAGES, name_of
+from ncdcli.pipeline.spec import STAGES, is_of_a_stage, name_of
 from ncdcli.recipe.schema import Recipe
 
 
@@ -9,15 +9,23 @@ def test_every_input_is_written_by_an_earlier_stage():
     written = {}
     for spec in STAGES:
         for name, optional in map(name_of, spec.inputs):
+            if not is_of_a_stage(name):
+                assert optional, f"{spec.name} needs {name}, which only a user can write"
+                continue
             assert name in written, f"{spec.name} reads {name}"
             assert optional or not written[name], f"{spec.name} needs {name}, which may be absent"
         written |= {f"{spec.name}/{name}": optional for name, optional in map(name_of, spec.outputs)}
 
 
-def test_sections_are_those_of_the_recipe_and_each_is_seen_by_one_stage():
-    seen = [section for spec in STAGES for section in spec.sections]
-    assert sorted(seen) == sorted(set(Recipe.model_fields) - {"version", "name", "description", "seed"})
+def test_sections_are_those_of_the_recipe_and_each_is_seen_by_one_stage_that_computes():
+    *computing, report = STAGES
+    seen = [section for spec in computing for section in spec.sections]
+    labels = {"version", "name", "description", "seed"}
+    assert sorted(seen) == sorted(set(Recipe.model_fields) - labels - {"report"})
+    assert set(report.sections) == {*seen, "report", "name", "description"}
 
 
-def test_only_evaluate_is_given_the_truth():
-    assert [spec.name for spec in STAGES if any("truth" in name for name in spec.inputs)] == ["evaluate"]
+def test_only_evaluate_and_what_comes_after_it_is_given_the_truth():
+    names = [spec.name for spec in STAGES]
+    given = [spec.name for spec in STAGES if any("truth" in name for name in spec.inputs)]
+    assert given == ["evaluate", "report"] == names[names.index("evaluate") :]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ncdcli.cli.compare import (
+from ncdcli.reports.comparison import (
     Entry,
     compare,
     difference_table,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncdcli.cli.requirements import numbers_by_path
-from ncdcli.cli.scores import SUBSETS, headline, read_metrics
+from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, read_metrics
 
 LABELS = frozenset({"name", "description", "version", "seed"})  # say which run it is, not what it does
 ABSENT = "–"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,3 +36,17 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     if name not in protocols(metrics):
         return {}
     return {"name": name, "selection": metrics.get("selection"), **{subset: chosen.get(subset) for subset in SUBSETS}}
+
+
+def numbers_by_path(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Every number of a nested map by its dotted path; undefined scores (null) are NaN."""
+    found: dict[str, float] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= numbers_by_path(value, f"{path}.")
+        elif value is None:
+            found[path] = math.nan
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[path] = float(value)
+    return found
