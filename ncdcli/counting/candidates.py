@@ -70,6 +70,12 @@ def middle_of(estimates: Sequence[int], k: int, *, share: float = 0.9) -> tuple[
     return min(int(first), k), max(int(last), k)
 
 
+def nearness(found: Sequence[int], low: int, high: int) -> dict[int, float]:
+    """Minus the mean distance of every integer in low … high to the numbers found: greatest at their median."""
+    values = np.array(found)
+    return {k: float(-np.abs(values - k).mean()) for k in range(low, high + 1)}
+
+
 def _deviation(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from ncdcli.counting.base import CountEstimate, CountProblem
+from ncdcli.counting.candidates import nearness
 from ncdcli.counting.kinds import KINDS, SECTIONS, Consensus
 from ncdcli.pipeline.context import Progress
 from ncdcli.recipe.base import Section, import_kind
@@ -43,11 +44,10 @@ def estimate(problem: CountProblem, config: Consensus, rng: np.random.Generator,
     k = median_up(estimates)
     ranges = [member.statistics["range"] for member in members.values()]
     low, high = min(first for first, _ in ranges), max(last for _, last in ranges)
-    distances = np.abs(np.arange(low, high + 1)[:, None] - np.array(estimates)).mean(axis=1)
     return CountEstimate(
         k,
         "consensus",
-        {low + i: -float(distance) for i, distance in enumerate(distances)},
+        nearness(estimates, low, high),
         _middle_half(estimates, k),
         _statistics(members, config.of, k, [low, high]),
         {kind: member.scores for kind, member in members.items()},

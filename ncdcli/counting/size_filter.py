@@ -7,7 +7,7 @@ candidate is minus its mean distance to the counts: greatest at the median. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from ncdcli.clustering.restarts import fit
 from ncdcli.clustering.rows import Rows, as_rows
 from ncdcli.clustering.semi_kmeans import unclaimed
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
-from ncdcli.counting.candidates import best_candidate, candidate_range, middle_of, stratified_rows
+from ncdcli.counting.candidates import best_candidate, candidate_range, middle_of, nearness, stratified_rows
 from ncdcli.counting.kinds import MatchedSizeFilter, SizeFilter
 from ncdcli.counting.labelled import require_labels
 from ncdcli.pipeline.context import Progress
@@ -122,7 +122,7 @@ def _estimate(
         )
     cost.add_kmeans(len(prepared.rows), prepared.clusters, [run.iterations for run in runs])
     counts = [min(max(count(run), prepared.low), prepared.high) for run in runs]
-    scores = _nearness(counts, prepared.low, prepared.high)
+    scores = nearness(counts, prepared.low, prepared.high)
     k = best_candidate(scores)
     statistics = {
         "range": [prepared.low, prepared.high],
@@ -130,9 +130,3 @@ def _estimate(
         "cost": cost.facts(len(prepared.rows)),
     }
     return CountEstimate(k, config.kind, scores, middle_of(counts, k), statistics)
-
-
-def _nearness(counts: Sequence[int], low: int, high: int) -> dict[int, float]:
-    """Minus the mean distance of every integer in low … high to the counts."""
-    values = np.array(counts)
-    return {k: float(-np.abs(values - k).mean()) for k in range(low, high + 1)}
