@@ -18,6 +18,7 @@ KINDS = {
     "ncd_spectral": "ncdcli.clustering.ncd_spectral:cluster",
     "ward": "ncdcli.clustering.ward:cluster",
     "snc": "ncdcli.clustering.snc:cluster",
+    "laplacian": "ncdcli.clustering.laplacian:cluster",
 }
 
 
@@ -184,7 +185,21 @@ class Snc(ClusterSection):
     )
 
 
+class Laplacian(ClusterSection):
+    """Soft k-means in which neighbours vote for each other and labelled samples are fixed (Ziko et al. 2020)."""
+
+    kind: Literal["laplacian"] = "laplacian"
+    weight: float = Field(3.0, ge=0, description="of the neighbours' votes; 1: that of the gap between two centroids")
+    neighbours: int = Field(10, ge=1, description="nearest samples that vote")
+    temperature: float = Field(
+        0.6, gt=0, description="softness of memberships, in the same unit; above a fifth of `weight` they may dissolve"
+    )
+    iterations: int = Field(100, ge=1, description="of memberships and centroids in turn, at most")
+    tolerance: float = Field(1e-6, ge=0, description="stop when the objective falls by less, in its own size")
+    restarts: int = Field(20, ge=1, description="of the semi-supervised k-means that it starts from")
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc,
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian,
     Field(discriminator="kind"),
 ]
