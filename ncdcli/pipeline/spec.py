@@ -75,7 +75,7 @@ STAGES = (
         ("assignments.csv", "centroids.npy", "clustering.json"),
     ),
     StageSpec(
-        "evaluate", 2, "ncdcli.stages.evaluate", ("evaluate",),
+        "evaluate", 3, "ncdcli.stages.evaluate", ("evaluate",),
         (
             "split/samples.csv", "split/classes.json", "split/truth.csv?", "pretrain/model.json",
             "embed/embeddings.npy", "cluster/assignments.csv", "cluster/clustering.json",

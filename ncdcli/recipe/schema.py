@@ -29,7 +29,9 @@ class EvaluateConfig(Section):
         description="the headline; default: gcd_v2, or ncd_task_aware where the pool holds novel classes only",
     )
     split: Literal["unlabelled", "test"] = Field("unlabelled", description="transductive, or inductive")
-    stability_seeds: int = Field(3, ge=0, description="re-clusterings with other seeds, compared by ARI; 0: none")
+    stability_seeds: int = Field(
+        3, ge=0, description="re-clusterings with other seeds, compared by ARI, unless k is great; 0: none"
+    )
 
 
 class ReportConfig(Section):

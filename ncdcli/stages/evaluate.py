@@ -17,7 +17,7 @@ from ncdcli.jsonfile import write_json
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.protocols import ClassScores, Predictions, match_and_score_classes, score_split
 from ncdcli.metrics.silhouette import silhouettes
-from ncdcli.metrics.stability import stability
+from ncdcli.metrics.stability import FEWEST_PER_CLUSTER, affordable_rows, stability
 from ncdcli.metrics.truth import Assigned, Truth, read_assignments, read_truth
 from ncdcli.pipeline.context import StageContext
 from ncdcli.recipe.schema import EvaluateConfig
@@ -173,6 +173,14 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
         evaluation.missing.append({"what": "stability", "why": why})
         return None
     rows = clustered_rows(samples)
+    affordable = affordable_rows(len(rows), clusters=evaluation.k, dim=evaluation.embeddings.shape[1])
+    if not affordable:
+        why = (
+            f"{counted(evaluation.k, 'cluster')} take long to find again, and a sample of fewer than "
+            f"{FEWEST_PER_CLUSTER} rows for each would tell little"
+        )
+        evaluation.missing.append({"what": "stability", "why": why})
+        return None
     problem = Problem(
         embeddings=evaluation.embeddings[rows],
         labels=samples.training_labels[rows],
@@ -184,6 +192,7 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
         problem,
         evaluation.assigned.clusters[rows],
         clustering=evaluation.clustering,
+        rows=affordable,
         seeds=seeds,
         context=evaluation.context,
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
+from ncdcli.metrics import stability
 from ncdcli.recipe.schema import EvaluateConfig
 from ncdcli.stages import evaluate
 
@@ -77,6 +78,20 @@ def test_without_truth_it_gives_what_can_be_known_and_names_what_cannot(make_run
     assert metrics["stability"] == {"ari": 1.0, "ari_to_run": 1.0, "seeds": 3, "rows": 130}
     assert metrics["sizes"]["labelled"] == [15, 15, 0, 0]
     assert {entry["what"] for entry in metrics["not_available"]} == {"unlabelled", "test", "k.true"}
+
+
+def test_reclusterings_that_would_take_too_long_are_left_out_and_named(make_run, monkeypatch):
+    monkeypatch.setattr(stability, "MOST_PRODUCTS", 79 * 4 * 205)  # 79 rows of 150, and 4 clusters
+    metrics = make_run().go()
+    assert metrics["stability"] is None
+    (missing,) = metrics["not_available"]
+    assert missing["what"] == "stability"
+    assert missing["why"].startswith("4 clusters take long to find again")
+
+
+def test_reclusterings_of_a_sample_tell_its_size(make_run, monkeypatch):
+    monkeypatch.setattr(stability, "MOST_PRODUCTS", 100 * 4 * 205)
+    assert make_run().go()["stability"]["rows"] == 81  # 130 of the 160 rows are unlabelled
 
 
 def test_rows_without_truth_are_left_out_and_counted(make_run):
