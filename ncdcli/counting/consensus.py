@@ -23,12 +23,12 @@ def estimate(problem: CountProblem, config: Consensus, rng: np.random.Generator,
     classes), and a median bears anything that less than half of them do; ranks need every criterion to score the same
     candidates, which a search or a count does not; and the widths of intervals, which are from resamples of different
     kinds, are no common weight. Of an even number the mean of the two middle ones is rounded up: clustering with 20 %
-    too many classes costs a third of what 20 % too few do (NC-GCD, table 10).
+    too many classes costs less than half of what 20 % too few do (NC-GCD, table 10).
 
     `scores` of the candidates are minus their mean distance to the estimates; those of the criteria are in
     `other_scores`. The interval holds the middle half of the estimates (all of fewer than four). `statistics` has
-    what every criterion found, the `spread` between the least and the greatest estimate, and the `agreement`: the
-    share of criteria whose own interval holds the answer.
+    every criterion's estimate and interval, the `spread` between the least and the greatest estimate, and the
+    `agreement`: the share of criteria whose own interval holds the answer.
 
     Every criterion has a random stream of its own, by its name: its estimate does not depend on the others. Its
     errors are not hidden: a criterion that cannot count these data makes the consensus fail.
@@ -92,10 +92,8 @@ def _statistics(members: Mapping[str, CountEstimate], of: Sequence[str], k: int,
         "range": limits,
         "spread": max(estimates) - min(estimates),
         "agreement": sum(holding) / len(holding),
-        "members": {
-            kind: {"k": member.k, "interval": list(member.interval or ()), **member.statistics}
-            for kind, member in members.items()
-        },
+        "estimates": {kind: member.k for kind, member in members.items()},
+        "intervals": {kind: list(member.interval or ()) for kind, member in members.items()},
         "cost": {
             "rows": max(cost["rows"] for cost in costs),
             "clusterings": sum(cost["clusterings"] for cost in costs),

@@ -34,8 +34,8 @@ def test_every_criterion_counts_as_it_would_alone(make_blobs, recorder, key):
         stream = np.random.default_rng([key, crc32(kind.encode())])
         alone[kind] = import_kind(KINDS, kind)(problem, config, stream, recorder)
         assert answer.other_scores[kind] == alone[kind].scores
-        assert answer.statistics["members"][kind]["k"] == alone[kind].k
-        assert answer.statistics["members"][kind]["interval"] == list(alone[kind].interval)
+        assert answer.statistics["estimates"][kind] == alone[kind].k
+        assert answer.statistics["intervals"][kind] == list(alone[kind].interval)
     estimates = [member.k for member in alone.values()]
     assert answer.k == sorted(estimates)[1]
     assert answer.statistics["spread"] == max(estimates) - min(estimates)
@@ -53,7 +53,7 @@ def test_a_criterion_named_twice_counts_twice(make_blobs, recorder):
     problem = make_blobs(spread=4.0)
     once = consensus.estimate(problem, Consensus(of=CHEAP[1:], high=14), rng(), recorder)
     twice = consensus.estimate(problem, Consensus(of=(*CHEAP[1:], "size_filter"), high=14), rng(), recorder)
-    counts = {kind: member["k"] for kind, member in once.statistics["members"].items()}
+    counts = once.statistics["estimates"]
     assert twice.k == counts["size_filter"]
     assert once.k == median_up(list(counts.values()))
 
