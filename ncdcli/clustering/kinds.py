@@ -19,6 +19,7 @@ KINDS = {
     "ward": "ncdcli.clustering.ward:cluster",
     "snc": "ncdcli.clustering.snc:cluster",
     "laplacian": "ncdcli.clustering.laplacian:cluster",
+    "hdbscan": "ncdcli.clustering.hdbscan:cluster",
 }
 
 
@@ -199,7 +200,26 @@ class Laplacian(ClusterSection):
     restarts: int = Field(20, ge=1, description="of the semi-supervised k-means that it starts from")
 
 
+class Hdbscan(ClusterSection):
+    """Dense regions of any shape, and as many as there are (HDBSCAN, Campello et al. 2013; scikit-learn's).
+
+    Samples that it calls noise go to the cluster with the nearest mean.
+    """
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "finds"
+
+    kind: Literal["hdbscan"] = "hdbscan"
+    min_cluster_size: int = Field(15, ge=2, description="samples that make a cluster, at least")
+    min_samples: int | None = Field(
+        None, ge=1, description="neighbours that tell how dense a place is; default: as many as a cluster needs"
+    )
+    selection: Literal["eom", "leaf"] = Field("eom", description="the most stable clusters, or the smallest ones")
+    max_samples: int = Field(
+        10_000, ge=100, description="quadratic in memory: rows to cluster; others go to the nearest mean"
+    )
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian,
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan,
     Field(discriminator="kind"),
 ]
