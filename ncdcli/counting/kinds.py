@@ -239,7 +239,7 @@ class Consensus(CountingSection):
 
     kind: Literal["consensus"] = "consensus"
     of: tuple[_Member, ...] = Field(
-        ("max_acc", "silhouette", "prototype_score"),
+        ("max_acc", "ward_acc", "elbow", "size_filter"),
         min_length=1,
         description="criteria; named twice, one counts twice",
     )

@@ -73,6 +73,12 @@ def test_finds_the_number_of_separated_blobs_where_most_criteria_do(make_blobs, 
     assert answer.k == 8
 
 
+@pytest.mark.parametrize("n_known", [1, 4])
+def test_the_default_criteria_count_whatever_has_labels(make_blobs, recorder, n_known):
+    answer = consensus.estimate(make_blobs(n_known=n_known), Consensus(high=13), rng(), recorder)
+    assert answer.interval[0] <= answer.k <= answer.interval[1]
+
+
 def test_what_one_criterion_cannot_count_the_consensus_cannot(make_blobs, recorder):
     with pytest.raises(DataError, match="`dtc` guides by some known classes"):
         consensus.estimate(make_blobs(n_known=1), Consensus(of=("size_filter", "dtc")), rng(), recorder)
