@@ -5,7 +5,7 @@
 Data: scikit-learn's digits; with `--tables` the files optdigits.dat, penbased.dat and letter.dat of UCI (commas, class
 last), z-scored; with `--run` the embeddings of finished runs. Half of the samples of the known classes are
 labelled, drawn anew for every seed; a run that trained on labels keeps its own, and is one seed of its recipe. At most
-6,000 rows of each, drawn anew for every seed.
+`--rows` of each, drawn anew for every seed.
 
 Scores are `gcd_v2` accuracies (%) on unlabelled rows, all / known / novel, mean ± sd over seeds, with k given, and with
 the k that `max_acc` estimates; then |k̂ − k| of every way to count. Truth is looked at for scoring only.
@@ -36,8 +36,8 @@ from ncdcli.errors import NcdError
 from ncdcli.metrics.protocols import Predictions, score_split
 from ncdcli.pipeline.context import SilentProgress
 from ncdcli.recipe.base import import_kind
+from ncdcli.run.folder import RunFolder
 
-ROWS = 6_000
 TABLES = {"optdigits": ("optdigits.dat", 5), "pendigits": ("penbased.dat", 5), "letter": ("letter.dat", 19)}
 # The methods that are compared: every kind with its defaults, and the choices that matter.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -84,11 +84,11 @@ class Case:
         return np.where(self.labelled, self.classes, -1)
 
 
-def drawn(embeddings: np.ndarray, classes: np.ndarray, n_known: int, seed: int) -> Case:
-    """At most 6,000 of the rows, and half of those of known classes labelled."""
+def drawn(embeddings: np.ndarray, classes: np.ndarray, n_known: int, *, seed: int, most: int) -> Case:
+    """At most `most` of the rows, and half of those of known classes labelled."""
     rng = np.random.default_rng([1, seed])
-    if len(classes) > ROWS:
-        rows = np.sort(rng.choice(len(classes), ROWS, replace=False))
+    if len(classes) > most:
+        rows = np.sort(rng.choice(len(classes), most, replace=False))
         embeddings, classes = embeddings[rows], classes[rows]
     return Case(embeddings, classes, n_known, (classes < n_known) & (rng.random(len(classes)) < 0.5))
 
@@ -112,11 +112,11 @@ def tables(folder: Path | None) -> Iterator[tuple[str, np.ndarray, np.ndarray, i
         yield name, standardised(np.array([row[:-1] for row in cells], float)), classes, known
 
 
-def cases(folder: Path | None, runs: list[Path], seeds: int) -> Iterator[tuple[str, int, Case]]:
+def cases(folder: Path | None, runs: list[Path], *, seeds: int, most: int) -> Iterator[tuple[str, int, Case]]:
     """Every data set at every seed."""
     for name, values, classes, known in tables(folder):
         for seed in range(seeds):
-            yield f"{name} (raw)", seed, drawn(values, classes, known, seed)
+            yield f"{name} (raw)", seed, drawn(values, classes, known, seed=seed, most=most)
     for run in runs:
         samples = Samples.read(run / "split/samples.csv", run / "split/classes.json")
         truth = read_columns(run / "split/truth.csv", texts=("class",))["class"].tolist()
@@ -127,12 +127,21 @@ def cases(folder: Path | None, runs: list[Path], seeds: int) -> Iterator[tuple[s
         model = json.loads((run / "pretrain/model.json").read_text("utf-8"))
         recipe = json.loads((run / "run.json").read_text("utf-8"))
         name = str(recipe.get("name", run.name)).rsplit("-seed", 1)[0]
-        if model.get("training"):
+        if (model.get("training") or {}).get("objective", "none") != "none":
             labelled = samples.roles[rows] == "labelled"
-            yield f"{name} (trained)", len(rows), Case(embeddings, classes[rows], len(samples.known), labelled)
+            yield f"{name} (trained)", recipe_seed(run), Case(embeddings, classes[rows], len(samples.known), labelled)
         else:
             for seed in range(seeds):
-                yield f"{name} (frozen)", seed, drawn(embeddings, classes[rows], len(samples.known), seed)
+                yield (
+                    f"{name} (frozen)",
+                    seed,
+                    drawn(embeddings, classes[rows], len(samples.known), seed=seed, most=most),
+                )
+
+
+def recipe_seed(run: Path) -> int:
+    """The seed of a run."""
+    return RunFolder(run).recipe().seed
 
 
 def cluster(case: Case, section: dict[str, Any], k: int | None, seed: int) -> tuple[list[float], int, float]:
@@ -175,6 +184,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
     parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=3_000, help="of each data set, at most; default: 3,000")
     parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
     parser.add_argument("--counts", help="only these ways to count, comma-separated")
     parser.add_argument("--json", type=Path, help="file for all single figures")
@@ -186,7 +196,7 @@ def main() -> None:
     if options.counts is not None:
         counts = [kind for kind in counts if kind in options.counts.split(",")]
     figures: list[dict[str, Any]] = []
-    for data, seed, case in cases(options.tables, options.run, options.seeds):
+    for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
         figures += measure(data, seed, case, chosen, counts)
         print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
         if options.json:

@@ -50,12 +50,12 @@ class SemiKMeans(ClusterSection):
     """k-means in which labelled samples are pinned to their class (GCD, Vaze et al. 2022)."""
 
     kind: Literal["semi_kmeans"] = "semi_kmeans"
-    init: Literal["matched", "gcd", "greedy", "mixed"] = Field(
-        "matched",
-        description="start: unmatched centroids of plain k-means; GCD's k-means++ from known means; "
-        "the same with the best of several candidates a step; or matched and gcd by turns",
+    init: Literal["mixed", "matched", "gcd", "greedy"] = Field(
+        "mixed",
+        description="starts: unmatched centroids of plain k-means (matched); GCD's k-means++ from known means (gcd); "
+        "the same with the best of several candidates a step (greedy); or matched and gcd by turns (mixed)",
     )
-    restarts: int = Field(10, ge=1, description="runs from other starts; see `restarts_rule`")
+    restarts: int = Field(20, ge=1, description="runs from other starts; see `restarts_rule`")
     restarts_rule: RestartsRule = Field("consensus", description=RESTARTS_RULE)
     restart_criterion: Literal["squared", "unsquared"] = Field(
         "squared", description="the objective of a restart is its sum of squared, or of plain, distances"

@@ -2,8 +2,12 @@
 
 Where we differ from the released code: distances are GEMMs; k-means++ looks at the newest centre only; an empty
 cluster is re-seeded instead of becoming NaN; and besides GCD's own start there is `matched`, in which novel clusters
-start at those centroids of plain k-means that no known class claims. The start decides much of the result: see the
-descriptions of `ncdcli.clustering.kinds.SemiKMeans`.
+start at those centroids of plain k-means that no known class claims.
+
+The start decides much of the result, and so does the rule that makes one answer of several restarts. GCD's start is the
+better one on raw tables, the matched start on embeddings; the lowest inertia is not the best partition. Hence the
+default: half of the starts of each kind, and their consensus. Over eight data sets, five seeds each, it reached a mean
+accuracy of 67.9 %, the lowest inertia of ten matched or ten GCD starts 66.2 % and 65.3 % (`scripts/which.py`).
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def _discovery(survey: Survey) -> list[str]:
         "# How many classes there are, known and novel together: the k whose clusters agree best with the labels.",
         "# If you know it: {kind: fixed, k: 12}.",
         f"estimate_k: {{kind: max_acc, low: {known}, high: {high}}}",
-        "cluster: {kind: semi_kmeans, init: matched, restarts: 10}",
+        "cluster: {kind: semi_kmeans, init: mixed, restarts: 20}",
     ]
 
 
