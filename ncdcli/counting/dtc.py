@@ -135,7 +135,7 @@ def _look(probe: _Probe, problem: CountProblem, config: Dtc, k: int, cost: Cost,
         counts = count_table(clusters[probe.validation], probe.classes, shape=(k, probe.n_validation))
         named = (match_clusters(counts) >= 0) & (counts.sum(axis=1) > 0)
         named[: probe.anchors] = True
-        left = probe.anchors + probe.n_validation + int((large & ~named).sum())
+        left = int((large | named).sum())
     return _Look(clusters[probe.validation], clusters[probe.sample], left)
 
 

@@ -42,7 +42,7 @@ def naive(problem, config, *, key, progress):
             left[k] = len(known) + len(large)
         else:
             named = {c for t, c in zip(classes, matched, strict=True) if table[t].sum()} | set(range(count))
-            left[k] = len(known) + len(large - named)
+            left[k] = len(named | large)
     first = max(k for k in accuracies if accuracies[k] == max(accuracies.values()))
     second = max(k for k in means if means[k] == max(means.values()))
     return accuracies, means, left[int(np.ceil((first + second) / 2))]
