@@ -93,8 +93,8 @@ def sweep_of(
         novel_only=problem.novel_only,
     )
     key = int(rng.integers(2**63))
-    rows = as_rows(problem.embeddings[pool])
-    return PoolSweep(rows[sample_of(len(rows), max_samples, key)], others, low, high, config.restarts, key)
+    rows = as_rows(problem.embeddings[pool[sample_of(len(pool), max_samples, key)]])
+    return PoolSweep(rows, others, low, high, config.restarts, key)
 
 
 def sample_of(n: int, size: int | None, key: int) -> NDArray[np.int64]:
