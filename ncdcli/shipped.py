@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+SWEEPS = "sweeps"  # the folder among the recipes that holds none
+
 
 def shipped_recipes() -> Mapping[str, Path]:
     """Name -> file of every recipe that comes with `ncd`, sorted by modality and name."""
-    return _named_files("recipes")
+    return {name: path for name, path in _named_files("recipes").items() if path.parent.name != SWEEPS}
+
+
+def shipped_sweeps() -> Mapping[str, Path]:
+    """Name -> file of every sweep that comes with `ncd`, sorted by name."""
+    return {name: path for name, path in _named_files("recipes").items() if path.parent.name == SWEEPS}
 
 
 def shipped_cards() -> Mapping[str, Path]:

@@ -13,7 +13,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import print_json, print_table, print_text
 from ncdcli.cli.session import session_of
 from ncdcli.errors import NcdError, Problem, RecipeError, UsageError
-from ncdcli.shipped import shipped_recipes
+from ncdcli.shipped import shipped_recipes, shipped_sweeps
 from ncdcli.words import counted
 
 app = typer.Typer(
@@ -89,7 +89,8 @@ def copy(
     from ncdcli.recipe.inherit import find_recipe
 
     session = session_of(context, json=json)
-    source = find_recipe(recipe).path
+    sweep = shipped_sweeps().get(recipe)
+    source = sweep or find_recipe(recipe).path
     target = path if path is not None else Path(source.name)
     if target.is_dir():
         target = target / source.name
@@ -98,7 +99,7 @@ def copy(
         session.answer({"recipe": recipe, "path": str(target)})
         return
     print_text(str(target))
-    session.note(f"run it with: ncd run {target}")
+    session.note(f"run it with: ncd {'run' if sweep is None else 'sweep'} {target}")
 
 
 @app.command("check")
@@ -108,7 +109,7 @@ def check(
         list[str],
         typer.Argument(
             metavar="RECIPE...",
-            help="Recipe files, or names of shipped recipes.",
+            help="Recipe files, sweep files, or names of shipped ones.",
             autocompletion=complete_recipes,
             show_default=False,
         ),
@@ -116,15 +117,16 @@ def check(
     overrides: options.SetOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Check recipes without running them: every problem of every file, with its line."""
+    """Check recipes and sweeps without running them: every problem of every file, with its line."""
     from ncdcli.recipe.resolve import load_recipe
+    from ncdcli.sweep.load import is_sweep, load_sweep
 
     session = session_of(context, json=json)
     valid: list[str] = []
     errors: list[NcdError] = []
     for recipe in recipes:
         try:
-            load_recipe(recipe, overrides or ())
+            (load_sweep if is_sweep(recipe) else load_recipe)(recipe, overrides or ())
         except UsageError:
             raise
         except NcdError as error:  # shown with those of the other files, at the end

@@ -27,7 +27,10 @@ def resolve_target(
     """
     from ncdcli.recipe.resolve import load_recipe
     from ncdcli.run.folder import RunFolder, default_run_path
+    from ncdcli.sweep.load import is_sweep
 
+    if is_sweep(target):
+        raise UsageError(f"`{target}` is a sweep, not a recipe", hint=f"ncd sweep {target}")
     folder = _existing_run(target)
     if folder is not None:
         if run is not None and run.resolve() != folder.resolve():

@@ -35,7 +35,7 @@ def load_with_parents(file: RecipeFile, *, seen: tuple[Path, ...] = ()) -> Tree:
     node = tree.root.value.pop("extends", None)
     if node is None or node.broken:
         return tree
-    parent_file = _find_parent(node, tree)
+    parent_file = find_named(node, tree, field="extends")
     seen = (*seen, file.path.resolve())
     if parent_file.path.resolve() in seen:
         chain = " → ".join(step.name for step in (*seen, parent_file.path))
@@ -66,12 +66,12 @@ def _kinds_differ(parent: Node, child: Node) -> bool:
     return one is not None and other is not None and one.value != other.value
 
 
-def _find_parent(node: Node, tree: Tree) -> RecipeFile:
-    """The recipe that `extends` names: a file beside the child, or a shipped recipe."""
+def find_named(node: Node, tree: Tree, *, field: str) -> RecipeFile:
+    """The recipe that a `field` of a file names: a file beside it, or a shipped recipe. RecipeError for neither."""
     origin, value = node.place.origin, node.value
     if not isinstance(value, str) or not value:
         message = f"expected the name of a shipped recipe or a file, found {found(node)}"
-        raise invalid(origin.name, [*tree.problems, node.place.problem(("extends",), message)])
+        raise invalid(origin.name, [*tree.problems, node.place.problem((field,), message)])
     recipes = shipped_recipes()
     path = Path(origin.folder, value).expanduser()
     if path.is_file() and tree.path.resolve() not in recipes.values():  # shipped ones extend shipped ones only
@@ -80,7 +80,7 @@ def _find_parent(node: Node, tree: Tree) -> RecipeFile:
         return RecipeFile(recipes[value], value, shipped=True)
     otherwise = "`ncd recipes list` shows the shipped ones; files are looked for beside this one"
     message = f"no recipe or file is named '{value}'"
-    problem = node.place.problem(("extends",), message, hint=did_you_mean(value, recipes, otherwise))
+    problem = node.place.problem((field,), message, hint=did_you_mean(value, recipes, otherwise))
     raise invalid(origin.name, [*tree.problems, problem])
 
 

@@ -31,13 +31,16 @@ def apply_overrides(root: Node, overrides: Sequence[str], schema: type[BaseModel
         origin = Origin(f"--set {override}", folder=Path.cwd(), override=True)
         value, found = parse_value(text, origin)
         problems += found
-        _set(root, keys, value, schema)
+        set_value(root, keys, value, schema)
     return problems
 
 
-def _set(root: Node, keys: tuple[str, ...], value: Node, schema: type[BaseModel]) -> None:
-    """Put `value` at `keys`, making the maps on the way where there are none."""
-    node, place = root, value.place
+def set_value(root: Node, keys: tuple[str, ...], value: Node, schema: type[BaseModel]) -> None:
+    """Put `value` at `keys` of the tree, making the maps on the way where there are none.
+
+    What is missing or unknown there is shown at the value's key, or at the value itself where it has none.
+    """
+    node, place = root, value.near
     for depth, key in enumerate(keys[:-1], start=1):
         child = node.value.get(key)
         if child is None or not isinstance(child.value, dict):

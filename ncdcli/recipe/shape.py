@@ -120,7 +120,7 @@ def _describe_one(choice: Any) -> str:
         return f"a list of {len(arguments)} values, each {describe(arguments[0])}"
     if origin in (tuple, list):
         items = choices(arguments[0])
-        plural = {int: "whole numbers", float: "numbers", str: "texts"}
+        plural = {int: "whole numbers", float: "numbers", str: "texts", Any: "values"}
         return "a list of " + either([plural.get(item, describe(item)) for item in items])
     if origin is dict or (isinstance(choice, type) and issubclass(choice, BaseModel)):
         return "keys and values" if origin is dict or kind_of(choice) is None else "keys with a `kind`"

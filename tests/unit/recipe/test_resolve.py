@@ -11,7 +11,7 @@ from ncdcli.recipe.dump import to_yaml
 from ncdcli.recipe.resolve import ResolvedRecipe, load_recipe, recipe_schema
 from ncdcli.recipe.schema import Recipe
 from ncdcli.recipe.source import load_tree, validate
-from ncdcli.shipped import shipped_cards, shipped_recipes
+from ncdcli.shipped import shipped_cards, shipped_recipes, shipped_sweeps
 
 BASE = """
 name: base
@@ -184,7 +184,7 @@ class TestShipped:
         assert f"ncd run {name}" in text
 
     def test_names_are_unique(self) -> None:
-        files = {path.stem for path in shipped_recipes().values()}
+        files = {path.stem for path in [*shipped_recipes().values(), *shipped_sweeps().values()]}
         folder = next(iter(shipped_recipes().values())).parent.parent
         assert len(files) == len(list(folder.rglob("*.yaml")))
 

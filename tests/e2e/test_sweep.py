@@ -1,0 +1,142 @@
+"""`ncd sweep` on small digits: the whole of it, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """\
+version: 1
+name: tiny
+data: {card: digits, subset: 300}
+backbone: {kind: identity}
+pretrain: {objective: {kind: none}}
+estimate_k: {kind: fixed, k: 10}
+cluster: {kind: kmeans, restarts: 2}
+evaluate: {stability_seeds: 0}
+report: {map: pca}
+"""
+SWEEP = """\
+recipe: tiny.yaml
+seeds: 2
+grid:
+  cluster.restarts: [1, 2, 1]
+"""
+ENDLESS = """\
+version: 1
+name: endless
+data: {card: digits, subset: 300}
+backbone: {kind: small_cnn, widths: [4], dim: 8}
+pretrain: {objective: {kind: cross_entropy}, epochs: 100000}
+"""
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ncdcli", "sweep", *words],
+        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
+
+
+def answer(folder: Path, *words: str) -> tuple[int, Any]:
+    code, out, err = finish(start(folder, *words, "--json"))
+    assert out, err
+    return code, json.loads(out)
+
+
+def test_a_sweep_from_dry_run_to_table(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    (tmp_path / "s.yaml").write_text(SWEEP)
+
+    code, plan = answer(tmp_path, "s.yaml", "--dry-run")
+    names = [row["run"] for row in plan["plan"]]
+    assert (code, len(names), len(plan["duplicates"])) == (0, 4, 2)
+    assert plan["plan"][2]["shared"] == {names[0]: ["split", "pretrain", "embed", "estimate_k"]}
+    assert not (tmp_path / "runs").exists()
+
+    code, first = answer(tmp_path, "s.yaml", "--jobs", "2")
+    assert (code, [run["state"] for run in first["runs"]]) == (0, ["done"] * 4)
+    folders = [tmp_path / run["run"] for run in first["runs"]]
+    reused = [json.loads((folder / "embed/manifest.json").read_text())["reused_from"] for folder in folders]
+    assert sum(source is not None for source in reused) == 2  # each seed's embeddings were made once
+    scores = [json.loads((folder / "evaluate/metrics.json").read_text())["headline"]["all"] for folder in folders]
+    assert [row["all"]["values"] for row in first["table"]] == [scores[:2], scores[2:]]
+    assert [row["point"]["cluster.restarts"] for row in first["table"]] == [1, 2]
+
+    code, again = answer(tmp_path, "s.yaml")
+    assert (code, {run["state"] for run in again["runs"]}) == (0, {"up to date"})
+    assert again["table"] == first["table"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "states"), [((), ["failed", "not started"]), (("--keep-going",), ["failed", "done"])]
+)
+def test_a_failure_is_told_and_ends_with_1(tmp_path: Path, flags: tuple[str, ...], states: list[str]) -> None:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    (tmp_path / "s.yaml").write_text("recipe: tiny.yaml\ngrid: {estimate_k.k: [5000, 10]}\n")
+
+    code, out, err = finish(start(tmp_path, "s.yaml", "--json", *flags))
+    runs = json.loads(out)["runs"]
+    assert (code, [run["state"] for run in runs]) == (1, states)
+    assert "5,000 clusters" in runs[0]["error"]["message"]
+    assert runs[0]["error"]["message"] in err
+    assert err.splitlines()[-1].startswith("to go on: ncd sweep s.yaml")
+
+
+def test_ctrl_c_stops_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "endless.yaml").write_text(ENDLESS)
+    (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
+    process = start(tmp_path, "s.yaml", "--jobs", "2")
+    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2)
+
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = finish(process)
+
+    assert code == 130
+    assert err.splitlines()[-1] == "to go on: ncd sweep s.yaml --jobs 2"
+    assert len(list(tmp_path.glob("runs/s/seed=*/.work/pretrain-*/checkpoint.pt"))) == 2
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked for in /proc")
+def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "endless.yaml").write_text(ENDLESS)
+    (tmp_path / "s.yaml").write_text("recipe: endless.yaml\n")
+    process = start(tmp_path, "s.yaml")
+    wait_for(tmp_path, "runs/s/seed=0/.work/pretrain-*/metrics.jsonl")
+
+    process.kill()
+    process.communicate(timeout=60)
+    wait_for(tmp_path, "runs/s/seed=0/.work/pretrain-*/checkpoint.pt")
+    deadline = time.monotonic() + 60
+    while any(is_of(tmp_path, path) for path in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_of(folder: Path, process: Path) -> bool:
+    try:
+        return (process / "cwd").resolve() == folder
+    except OSError:
+        return False
+
+
+def wait_for(folder: Path, pattern: str, *, count: int = 1) -> None:
+    deadline = time.monotonic() + 120
+    while len([path for path in folder.glob(pattern) if path.stat().st_size]) < count:
+        assert time.monotonic() < deadline, f"{pattern} did not appear"
+        time.sleep(0.02)
