@@ -21,6 +21,7 @@ RULE_ROWS = 2_000  # rows of other clusters that a rule is made from and measure
 CATEGORIES = 20  # of a column, the most frequent ones
 DEPTH = 3  # conditions of a rule
 LEAST = 10  # rows of a cluster below which there is no rule
+WORTH = 0.35  # F1 on the rows that a rule was not made from, below which it says too little
 SMALLEST = 0.2  # standardised difference that is worth a line: "small" by Cohen's convention
 
 
@@ -127,10 +128,15 @@ def find_rules(
 
 
 def feature_text(feature: Feature) -> str:
-    """`width 5.2 (elsewhere 2.1)`; `colour is red in 80 % (elsewhere 12 %)`."""
+    """What a feature says after its column and category: `5.2, elsewhere 2.1`; `in 80 %, elsewhere 12 %`."""
     if feature.category is not None:
-        return f"{feature.column} is {feature.category} in {feature.here:.0%} (elsewhere {feature.elsewhere:.0%})"
-    return f"{feature.column} {short(feature.here)} (elsewhere {short(feature.elsewhere)})"
+        return f"in {100 * feature.here:.0f} %, elsewhere {100 * feature.elsewhere:.0f} %"
+    return f"{short(feature.here)}, elsewhere {short(feature.elsewhere)}"
+
+
+def column_text(name: str) -> str:
+    """The name of a column; `column 3` where the table has no header."""
+    return f"column {name}" if name.isdecimal() else name
 
 
 def short(value: float) -> str:
@@ -180,6 +186,8 @@ def _rule(
     hits = float(weights[measured][met & target[measured]].sum())
     precision = hits / max(float(weights[measured][met].sum()), 1e-12)
     recall = hits / max(float(weights[measured][target[measured]].sum()), 1e-12)
+    if 2 * precision * recall < WORTH * (precision + recall) or not precision + recall:
+        return None
     return Rule(_conditions(tree, best, table), round(precision, 4), round(recall, 4))
 
 
@@ -207,7 +215,7 @@ def _conditions(tree: DecisionTreeClassifier, node: int, table: Columns) -> tupl
 
 
 def _condition(table: Columns, feature: int, low: float, high: float) -> str:
-    column, category = table.columns[feature], table.categories[feature]
+    column, category = column_text(table.columns[feature]), table.categories[feature]
     if category is not None:
         return f"{column} is {category}" if np.isfinite(low) else f"{column} is not {category}"
     if np.isfinite(low) and np.isfinite(high):

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ncdcli.reports.features import feature_text, short
+from ncdcli.reports.features import column_text, feature_text, short
 
 FOLDER = "page"
 
@@ -56,7 +56,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"json": as_json, "duration": duration, "feature": feature_text, "short": short}
+    environment.filters |= {
+        "json": as_json,
+        "duration": duration,
+        "feature": feature_text,
+        "column": column_text,
+        "short": short,
+    }
     return environment
 
 

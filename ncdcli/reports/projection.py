@@ -13,7 +13,7 @@ from ncdcli.clustering.rows import blocks
 from ncdcli.pipeline.context import Progress
 
 MAP_ROWS = 20_000  # points of a map at most
-TSNE_ROWS = 3_000  # a t-SNE of more would take longer than the whole page may
+TSNE_ROWS = 2_000  # a t-SNE of more would take longer than all the rest of the page
 UMAP_ROWS = 10_000
 FIT_ROWS = 5_000  # PCA is fitted on so many, drawn
 WIDTH = 50  # dimensions that PCA leaves for what follows it
@@ -144,7 +144,7 @@ def _plane(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _pca_note(axes: Axes, shown: int, total: int) -> str:
     share = float(axes.shares[:2].sum())
-    return f"PCA of {_of(shown, total)}; two axes hold {share:.0%} of the variance"
+    return f"PCA of {_of(shown, total)}; two axes hold {100 * share:.0f} % of the variance"
 
 
 def _of(shown: int, total: int) -> str:
