@@ -42,10 +42,15 @@ class Backbone(nn.Module):
     """Embeds a batch: (b, …) prepared inputs -> (b, dim)."""
 
     dim: int
+    n_inputs: int | None = None  # numbers in a prepared sample, where the backbone is made for one size
     preparation: ImagePreparation | None = None  # images only
     channels_last: bool = False  # convolutions that are faster with the channels innermost
 
     def forward(self, inputs: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def mirror(self) -> nn.Module:
+        """A decoder with fresh weights, the backbone the other way round: (b, dim) -> (b, n_inputs)."""
         raise NotImplementedError
 
     def trainable(self) -> list[nn.Parameter]:

@@ -26,6 +26,7 @@ class BackboneSection(Section):
 
     reads: ClassVar[tuple[str, ...]]  # modalities of the samples that it takes: images, tables, embeddings
     trainable: ClassVar[bool] = True  # has weights
+    mirrors: ClassVar[bool] = False  # takes vectors of one size, and has a decoder
     package: ClassVar[Package | None] = None
 
 
@@ -77,9 +78,13 @@ class Mlp(BackboneSection):
     """A multi-layer perceptron for tables, ready-made embeddings and tiny images that share one size."""
 
     reads: ClassVar = ("tables", "embeddings", "images")
+    mirrors: ClassVar = True
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[int, ...] = Field((256, 256), description="width of each hidden layer")
+    hidden: tuple[int | float, ...] = Field(
+        (256, 256),
+        description="width of each hidden layer; with a decimal point (0.75) a fraction of the number of inputs",
+    )
     dim: int = Field(64, ge=1, description="embedding size")
     dropout: float = Field(0.0, ge=0, lt=1, description="fraction of features set to 0 in training")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
+from itertools import pairwise
+from math import floor, prod
 
 from torch import Tensor, nn
 
@@ -12,7 +14,10 @@ from ncdcli.models.kinds import Mlp as Config
 
 
 class Mlp(Backbone):
-    """Linear, ReLU, batch norm and dropout for each hidden layer, then a linear layer to the embedding."""
+    """Linear, ReLU, batch norm and dropout for each hidden layer, then a linear layer to the embedding.
+
+    The encoder of PBN (Troisemaine et al., DMKD 2024) has this order; its widths are 3/4 and 1/2 of the inputs.
+    """
 
     def __init__(self, config: Config, inputs: InputSpec) -> None:
         super().__init__()
@@ -23,18 +28,30 @@ class Mlp(Backbone):
         if inputs.modality == "images":
             channels = inputs.shape[0]
             self.preparation = ImagePreparation(None, mean=(0.5,) * channels, std=(0.5,) * channels, channels=channels)
-        self.dim = config.dim
-        width = prod(inputs.shape)
-        layers: list[nn.Module] = [nn.Flatten()]
-        for hidden in config.hidden:
-            layers += [nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.BatchNorm1d(hidden)]
-            layers.append(nn.Dropout(config.dropout))
-            width = hidden
-        self.layers = nn.Sequential(*layers, nn.Linear(width, config.dim))
+        self.n_inputs, self.dim, self.dropout = prod(inputs.shape), config.dim, config.dropout
+        self.widths = [self.n_inputs, *(layer_width(width, self.n_inputs) for width in config.hidden), self.dim]
+        self.layers = nn.Sequential(nn.Flatten(), *_layers(self.widths, self.dropout))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, …) -> (b, dim)."""
         return self.layers(inputs)
+
+    def mirror(self) -> nn.Module:
+        """The same layers from the embedding back to the inputs, with a linear output."""
+        return nn.Sequential(*_layers(self.widths[::-1], self.dropout))
+
+
+def layer_width(width: int | float, inputs: int) -> int:
+    """Numbers in a hidden layer; one with a decimal point is a fraction of the inputs, rounded down to 1 or more."""
+    return width if isinstance(width, int) else max(1, floor(width * inputs))
+
+
+def _layers(widths: Sequence[int], dropout: float) -> list[nn.Module]:
+    *hidden, last = pairwise(widths)
+    layers: list[nn.Module] = []
+    for before, after in hidden:
+        layers += [nn.Linear(before, after), nn.ReLU(inplace=True), nn.BatchNorm1d(after), nn.Dropout(dropout)]
+    return [*layers, nn.Linear(*last)]
 
 
 def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:

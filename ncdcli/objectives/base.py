@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
+from ncdcli.models.backbone import Backbone
 from ncdcli.objectives.kinds import ObjectiveSection
 
 
@@ -19,11 +21,19 @@ class Objective(nn.Module):
         super().__init__()
         self.views = config.views
         self.uses_pool = config.uses_pool
+        self.reconstructs = config.reconstructs
+
+    @classmethod
+    def build(cls, config: Any, backbone: Backbone, *, n_known: int) -> Objective:
+        """The objective for a backbone; a kind that needs more of it than its `dim` takes that here."""
+        return cls(config, dim=backbone.dim, n_known=n_known)
 
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a scalar, and its named parts for the log.
 
-        `features` holds one (b, dim) tensor per view, `labels` (b,) the known class of each sample, -1: none.
+        `features` holds one (b, dim) tensor per view, `labels` (b,) the known class of each sample, -1: none. A kind
+        with `reconstructs` also takes `clean` and `shown`: the inputs, one (b, n_inputs) tensor per view, before and
+        after `augment.noise` and `augment.mask` were applied; the backbone saw what is shown.
         """
         raise NotImplementedError
 

@@ -18,13 +18,14 @@ class CrossEntropy(Objective):
     def __init__(self, config: Config, *, dim: int, n_known: int) -> None:
         super().__init__(config, dim=dim, n_known=n_known)
         self.label_smoothing = config.label_smoothing
+        self.unit_length = config.latent_norm == "l2"
         self.classifier = nn.Linear(dim, n_known)
 
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = self.classifier(torch.cat(list(features))).float()
+        logits = self.classify(torch.cat(list(features))).float()
         targets = labels.repeat(len(features))
         loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         return loss, {"accuracy": (logits.argmax(1) == targets).float().mean()}
 
     def classify(self, features: Tensor) -> Tensor:
-        return self.classifier(features)
+        return self.classifier(F.normalize(features, dim=1) if self.unit_length else features)

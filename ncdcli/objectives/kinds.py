@@ -14,6 +14,8 @@ KINDS = {
     "normalized_softmax": "ncdcli.objectives.normalized_softmax:NormalizedSoftmax",
     "supcon_infonce": "ncdcli.objectives.supcon_infonce:SupConInfoNCE",
     "simclr": "ncdcli.objectives.simclr:SimCLR",
+    "pbn": "ncdcli.objectives.pbn:Pbn",
+    "vime": "ncdcli.objectives.vime:Vime",
 }  # `none` has no code: the backbone is used as it is
 
 
@@ -22,6 +24,8 @@ class ObjectiveSection(Section):
 
     views: ClassVar[int] = 1  # random views of each sample in a batch: 1 or 2
     uses_pool: ClassVar[bool] = False  # also trains on samples without a label; otherwise labelled rows only
+    reconstructs: ClassVar[bool] = False  # compares something with the inputs: needs a backbone that mirrors
+    masks: ClassVar[bool] = False  # learns from `augment.mask`
 
 
 class NoObjective(ObjectiveSection):
@@ -35,6 +39,9 @@ class CrossEntropy(ObjectiveSection):
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all known classes")
+    latent_norm: Literal["none", "l2"] = Field(
+        "none", description="in training, the classifier sees the embedding as it is, or scaled to unit length"
+    )
 
 
 class NormalizedSoftmax(ObjectiveSection):
@@ -75,8 +82,38 @@ class SimCLR(ObjectiveSection):
     head_out: int = Field(128, ge=1, description="values that the loss compares")
 
 
+class Pbn(ObjectiveSection):
+    """PBN's loss: w · cross-entropy on labelled samples + (1 − w) · reconstruction of all by a mirrored decoder."""
+
+    uses_pool: ClassVar = True
+    reconstructs: ClassVar = True
+
+    kind: Literal["pbn"] = "pbn"
+    supervised_weight: float = Field(0.5, ge=0, le=1, description="w above: 0 is an autoencoder, 1 a classifier")
+    recon: Literal["sum", "mean"] = Field(
+        "sum",
+        description="squared errors are summed over features, as in the released code whose w are published, "
+        "or averaged, as in the paper",
+    )
+    latent_norm: Literal["l2", "none"] = Field(
+        "l2", description="in training, decoder and classifier see the embedding scaled to unit length, or as it is"
+    )
+
+
+class Vime(ObjectiveSection):
+    """VIME's self-supervision, no labels: restore the features that `augment.mask` exchanged, and tell which."""
+
+    uses_pool: ClassVar = True
+    reconstructs: ClassVar = True
+    masks: ClassVar = True
+
+    kind: Literal["vime"] = "vime"
+    value_weight: float = Field(2.0, ge=0, description="of the squared error of the values (TabularNCD's text: 1)")
+    mask_weight: float = Field(1.0, ge=0, description="of the cross-entropy of the mask (TabularNCD's text: 2)")
+
+
 ObjectiveConfig = Annotated[
-    NoObjective | CrossEntropy | NormalizedSoftmax | SupConInfoNCE | SimCLR, Field(discriminator="kind")
+    NoObjective | CrossEntropy | NormalizedSoftmax | SupConInfoNCE | SimCLR | Pbn | Vime, Field(discriminator="kind")
 ]
 
 
@@ -123,9 +160,10 @@ class PretrainConfig(Section):
     batch_size: int = Field(128, ge=2, description="samples a step, over all processes")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="what takes the steps")
     schedule: Schedule = Field(default_factory=Schedule, description="the learning rate over time")
-    sampler: Literal["shuffle", "balanced"] = Field(
+    sampler: Literal["shuffle", "same_order", "balanced"] = Field(
         "shuffle",
-        description="each sample once an epoch, or GCD's draw with labelled and unlabelled half and half",
+        description="each sample once an epoch, in a new order or always in the first one (PBN's released code), "
+        "or GCD's draw with labelled and unlabelled half and half",
     )
     augment: Augment = Field(default_factory=Augment, description="random views of the samples")
     precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")

@@ -160,7 +160,9 @@ def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
         )
     for name in ("widths", "hidden"):
         for index, width in enumerate(getattr(backbone, name, ())):
-            if width < 1:
+            if isinstance(width, float) and width <= 0:
+                yield ("backbone", name, index), f"expected a fraction above 0, found {width}", ""
+            elif isinstance(width, int) and width < 1:
                 yield ("backbone", name, index), f"expected a whole number of at least 1, found {width}", ""
     weights = getattr(backbone, "weights", WEIGHT_WORDS[0])
     if weights not in WEIGHT_WORDS and not looks_like_path(weights):
@@ -181,6 +183,13 @@ def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Fa
         yield ("backbone", "train_last_blocks"), message, f"{hint}, or train some blocks"
 
 
+def objective_fits_backbone(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
+    """An objective that reconstructs its inputs needs a backbone that can be turned round."""
+    if pretrain.objective.reconstructs and pretrain.epochs and not backbone.mirrors:
+        message = f"objective `{pretrain.objective.kind}` reconstructs vectors, which backbone `{backbone.kind}` cannot"
+        yield ("pretrain", "objective", "kind"), message, "set `backbone: {kind: mlp}`"
+
+
 def sampler_fits_objective(pretrain: PretrainConfig) -> Faults:
     """A balanced draw is half from the pool: the objective has to train on it."""
     objective = pretrain.objective
@@ -197,6 +206,22 @@ def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
         message = f"`{pretrain.objective.kind}` compares two random views, and nothing in `augment` is on"
         hint = "set e.g. `augment: {resize_crop: 0.5, flip: true}` for images, `augment: {noise: 0.1}` for others"
         yield ("pretrain", "augment"), message, hint
+
+
+def masks_something(pretrain: PretrainConfig) -> Faults:
+    """An objective that tells masked features needs some, and nothing else that changes features."""
+    if not pretrain.objective.masks or pretrain.epochs == 0:
+        return
+    kind, steps = pretrain.objective.kind, ("pretrain", "augment")
+    if not pretrain.augment.mask:
+        message = f"`{kind}` restores masked features, and `augment.mask` is off"
+        yield steps, message, "set `augment: {mask: 0.3}`"
+    if pretrain.augment.noise:
+        yield (
+            (*steps, "noise"),
+            f"`{kind}` tells masked features by their change, and noise changes all",
+            "leave it out",
+        )
 
 
 def augment_fits(data: DataConfig, pretrain: PretrainConfig) -> Faults:
@@ -250,7 +275,8 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         someone_finds_k,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
-        something_to_train, sampler_fits_objective, views_differ, augment_fits,
+        something_to_train, objective_fits_backbone, sampler_fits_objective, views_differ, masks_something,
+        augment_fits,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.clustering.rows import unit_rows
 from ncdcli.counting.base import CountEstimate, CountProblem
-from ncdcli.counting.kinds import KINDS
+from ncdcli.counting.kinds import KINDS, CountingSection
 from ncdcli.data.columns import write_columns
 from ncdcli.jsonfile import write_json
 from ncdcli.pipeline.context import StageContext
@@ -22,8 +23,11 @@ def run(context: StageContext, config: Any) -> None:
     """
     samples, embeddings = read_inputs(context.inputs)
     rows = clustered_rows(samples)
+    counted = embeddings[rows]
+    if isinstance(config.estimate_k, CountingSection) and config.estimate_k.normalize:
+        counted = unit_rows(counted)
     problem = CountProblem(
-        embeddings=embeddings[rows],
+        embeddings=counted,
         labels=samples.training_labels[rows],
         n_known=len(samples.known),
         novel_only=samples.setting == "ncd",

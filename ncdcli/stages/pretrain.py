@@ -105,9 +105,8 @@ def _make_job(context: StageContext, config: PretrainConfig, samples: Samples, s
     from ncdcli.training.heldout import HeldOut
     from ncdcli.training.loop import Job
 
-    objective = import_kind(KINDS, config.objective.kind)(
-        config.objective, dim=backbone.dim, n_known=len(samples.known)
-    )
+    kind = import_kind(KINDS, config.objective.kind)
+    objective = kind.build(config.objective, backbone, n_known=len(samples.known))
     roles = ("labelled", "validation", "unlabelled") if objective.uses_pool else ("labelled",)
     rows = samples.rows(*roles)
     if len(rows) < 2:

@@ -114,26 +114,28 @@ class Trainer:
         self.backbone.train()
         self.objective.train()
         started, first = time.monotonic(), self.state.batch
-        batches = enumerate(self.views.epoch(plan, self.fabric.device, start=first), first)
-        for batch, inputs in batches:
-            self._step(plan, batch, inputs)
+        batches = enumerate(self.views.pairs(plan, self.fabric.device, start=first), first)
+        for batch, (inputs, clean) in batches:
+            self._step(plan, batch, inputs, clean)
             self.state.batch = batch + 1
             if self.state.batch < plan.n_batches:
                 self._pause_within(batch)
         self._finish_epoch(plan, rate, seconds=time.monotonic() - started, first=first)
 
-    def _step(self, plan: EpochPlan, batch: int, inputs: Tensor) -> None:
-        """One optimizer step on a batch, of which `inputs` is the part of this process."""
+    def _step(self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor) -> None:
+        """One optimizer step on a batch, of which `inputs` is the part of this process, `clean` before disturbance."""
         if self.job.backbone.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         world = self.fabric.world_size
         parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
+        counts = [part.stop - part.start for part in parts]
         labels = torch.from_numpy(self._labels_of(plan.order[plan.part(batch)])).to(self.fabric.device)
         with torch_seeded(
             self.job.stream, Key.DROPOUT, plan.epoch, batch, self.fabric.global_rank, device=self.fabric.device
         ):
-            features = gather_views(self.fabric, self.backbone(inputs), [part.stop - part.start for part in parts])
-            loss, parts_of_loss = self.objective(features, labels)
+            features = gather_views(self.fabric, self.backbone(inputs), counts)
+            seen = self._reconstructed(inputs, clean, counts) if self.job.objective.reconstructs else {}
+            loss, parts_of_loss = self.objective(features, labels, **seen)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         if self.config.gradient_clip is not None:
@@ -144,6 +146,11 @@ class Trainer:
             value = value.detach().float() * len(labels)
             self.state.sums[name] = self.state.sums.get(name, torch.zeros_like(value)) + value
         self.monitor.tick(1)
+
+    def _reconstructed(self, shown: Tensor, clean: Tensor, counts: list[int]) -> dict[str, list[Tensor]]:
+        """The inputs of all processes in rows of numbers, per view."""
+        rows = gather_views(self.fabric, clean.flatten(1), counts)
+        return {"clean": rows, "shown": rows if shown is clean else gather_views(self.fabric, shown.flatten(1), counts)}
 
     def _labels_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Labels by row of the source; `job.rows` ascends."""

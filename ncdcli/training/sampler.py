@@ -51,10 +51,11 @@ def plan_epoch(
 ) -> EpochPlan:
     """The plan of an epoch over `rows`, whose `labels` are -1 where there is none.
 
-    `shuffle`: each row once. `balanced` (GCD): |L| + |U| draws with replacement, with weight 1 for a labelled and
-    |L| / |U| for an unlabelled row, so that about half of each batch is labelled.
+    `shuffle`: each row once. `same_order`: the same, in the order of the first epoch. `balanced` (GCD): |L| + |U| draws
+    with replacement, with weight 1 for a labelled and |L| / |U| for an unlabelled row, so that about half of each batch
+    is labelled.
     """
-    order_rng = generator(stream, Key.ORDER, epoch)
+    order_rng = generator(stream, Key.ORDER, 0 if sampler == "same_order" else epoch)
     labelled = labels >= 0
     if sampler == "balanced" and labelled.any() and not labelled.all():
         weights = np.where(labelled, 0.5 / labelled.sum(), 0.5 / (~labelled).sum())

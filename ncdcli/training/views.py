@@ -32,6 +32,10 @@ class Views:
 
     def epoch(self, plan: EpochPlan, device: torch.device, *, start: int = 0) -> Iterator[Tensor]:
         """For each batch from `start`: (views · b, …) prepared inputs, all first views, then all second ones."""
+        return (shown for shown, _ in self.pairs(plan, device, start=start))
+
+    def pairs(self, plan: EpochPlan, device: torch.device, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same, each with what it was before noise and masks: (shown, clean)."""
         batches = range(start, plan.n_batches)
         parts = [self.part(plan, batch) for batch in batches]
         crops = plan.uniforms[:, :, [Column.CROP_TOP, Column.CROP_LEFT]]
@@ -40,7 +44,10 @@ class Views:
         for batch, part, views in zip(batches, parts, read, strict=True):
             uniforms = torch.from_numpy(plan.uniforms[part]).to(device)
             prepared = [self._view(view, uniforms[:, position]) for position, view in enumerate(views)]
-            yield self._disturb(torch.stack(prepared), plan, batch, part).flatten(0, 1)
+            clean = torch.stack(prepared)
+            shown = self._disturb(clean, plan, batch, part)
+            joined = clean.flatten(0, 1)
+            yield (joined if shown is clean else shown.flatten(0, 1)), joined
 
     def part(self, plan: EpochPlan, batch: int) -> slice:
         """Positions of a batch that this process takes."""

@@ -49,7 +49,7 @@ def make_job(output: Path, config: PretrainConfig, *, backbone: Any = None, sour
     stream = np.random.SeedSequence(5)
     with torch_seeded(stream, Key.WEIGHTS):
         backbone = build_backbone(backbone or Mlp(hidden=(16,), dim=8, dropout=0.2), source.spec)
-        objective = import_kind(KINDS, config.objective.kind)(config.objective, dim=backbone.dim, n_known=2)
+        objective = import_kind(KINDS, config.objective.kind).build(config.objective, backbone, n_known=2)
     known = np.flatnonzero(classes < 2)
     pairs = known.reshape(-1, 2)  # one of each class
     labelled, held_out = pairs[::2].ravel(), pairs[1::2].ravel()

@@ -50,6 +50,20 @@ def test_mlp_takes_vectors_and_tiny_images() -> None:
     assert build_backbone(Mlp(dim=3), InputSpec("images", (1, 4, 4), 1))(torch.zeros(2, 1, 4, 4)).shape == (2, 3)
 
 
+def test_mlp_has_layers_in_fractions_of_its_inputs_and_a_mirror() -> None:
+    """The autoencoder of PBN: floor(3d/4), floor(d/2), latent, and back; activation, norm, dropout, linear."""
+    backbone = build_backbone(Mlp(hidden=(0.75, 0.5), dim=5, dropout=0.1), InputSpec("tables", (62,)))
+    linear, order = [], []
+    for module in (*backbone.layers, *backbone.mirror()):
+        order.append(type(module).__name__)
+        if isinstance(module, nn.Linear):
+            linear.append((module.in_features, module.out_features))
+    assert linear == [(62, 46), (46, 31), (31, 5), (5, 31), (31, 46), (46, 62)]
+    hidden = ["Linear", "ReLU", "BatchNorm1d", "Dropout"]
+    assert order == ["Flatten", *hidden, *hidden, "Linear", *hidden, *hidden, "Linear"]
+    assert build_backbone(Mlp(hidden=(0.1, 1.0)), InputSpec("tables", (4,))).widths == [4, 1, 4, 64]
+
+
 def test_a_vit_trains_its_last_block_only_and_not_its_norm() -> None:
     config = Timm(name="vit_tiny_patch16_224", weights="none", train_last_blocks=1, image_size=32)
     backbone = build_backbone(config, FILES)

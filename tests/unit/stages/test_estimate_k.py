@@ -1,5 +1,6 @@
 """What the `estimate_k` stage writes."""
 
+import numpy as np
 import pytest
 
 from ncdcli.counting.kinds import Fixed, MaxAcc, Silhouette
@@ -41,6 +42,20 @@ def test_both_criteria_are_written(make_run):
     assert max(deciding, key=deciding.get) == document["k"] == 4
     assert document["statistics"]["silhouette"] == deciding[4]
     assert document["statistics"]["ties"] == "silhouette"
+
+
+def test_counting_on_unit_length_leaves_the_embeddings_as_they_are(make_run):
+    """Classes along a ray each, spread in length: only directions tell how many there are."""
+    run = make_run(setting="ncd")
+    path = run.folder / "embed" / "embeddings.npy"
+    given = np.load(path)
+    lengths = np.random.default_rng(0).uniform(0.01, 100, (len(given), 1))
+    np.save(path, (given * lengths).astype(np.float32))
+    run.stage(estimate_k, "estimate_k", estimate_k=Silhouette(restarts=3, normalize=True))
+    stretched = run.json("estimate_k/k.json")
+    np.save(path, given / np.linalg.norm(given, axis=1, keepdims=True))
+    run.stage(estimate_k, "estimate_k", estimate_k=Silhouette(restarts=3))
+    assert stretched["k"] == run.json("estimate_k/k.json")["k"] == 4
 
 
 def test_fixed_has_no_scores(make_run):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toytraining import Watcher, make_job
+from toytraining import Watcher, blobs, make_job
 
 from ncdcli.errors import Interrupted, NcdError
-from ncdcli.models.kinds import SmallCnn
-from ncdcli.objectives.kinds import Augment, CrossEntropy, Optimizer, PretrainConfig, SimCLR, SupConInfoNCE
+from ncdcli.models.kinds import Mlp, SmallCnn
+from ncdcli.objectives.kinds import Augment, CrossEntropy, Optimizer, Pbn, PretrainConfig, SimCLR, SupConInfoNCE, Vime
 from ncdcli.training import loop
 from ncdcli.training.batches import ArrayImages
 from ncdcli.training.checkpoint import read_checkpoint
@@ -20,6 +20,7 @@ from ncdcli.training.launch import launch
 from ncdcli.training.monitor import LocalMonitor
 from ncdcli.training.sampler import n_batches
 
+MASK = Augment(mask=0.3)
 GCD = SupConInfoNCE(head_hidden=32, head_bottleneck=8, head_out=64)
 VIEWS = Augment(noise=0.2, mask=0.1)
 
@@ -54,6 +55,22 @@ def test_training_learns_the_known_classes(fit: Any, tmp_path: Path) -> None:
     timing = [json.loads(line) for line in (tmp_path / "run/timing.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in timing] == list(range(1, 16))
     assert all(entry["samples_per_second"] > 0 for entry in timing)
+
+
+@pytest.mark.parametrize("sampler", ["shuffle", "same_order"])
+def test_pbn_learns_to_restore_and_to_classify(fit: Any, tmp_path: Path, sampler: Any) -> None:
+    fit("run", PretrainConfig(objective=Pbn(), epochs=25, batch_size=16, sampler=sampler, optimizer=Optimizer(lr=1e-2)))
+    records = metrics(tmp_path / "run")
+    assert records[0]["samples"] == 90
+    assert records[-1]["reconstruction"] < 0.5 * records[0]["reconstruction"]
+    assert records[-1]["held_out_known_accuracy"] == 1.0
+
+
+def test_vime_learns_to_restore_what_was_masked(fit: Any, tmp_path: Path) -> None:
+    """The mean of every feature would leave its variance as the error."""
+    config = PretrainConfig(objective=Vime(), epochs=60, batch_size=16, augment=MASK, optimizer=Optimizer(lr=1e-2))
+    fit("run", config, backbone=Mlp(hidden=(64,), dim=32))
+    assert metrics(tmp_path / "run")[-1]["values"] < 0.5 * blobs()[0].var(axis=0).mean()
 
 
 @pytest.mark.parametrize("stop_after", [1, 24, 25, 47])

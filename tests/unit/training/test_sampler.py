@@ -25,6 +25,12 @@ def test_shuffle_sees_each_row_once_in_an_order_of_the_epoch() -> None:
     assert np.array_equal(first.uniforms, again.uniforms)
 
 
+def test_the_same_order_is_that_of_the_first_epoch() -> None:
+    kept = [plan([-1] * 50, epoch=epoch, sampler="same_order") for epoch in (0, 3)]
+    assert kept[0].order.tolist() == kept[1].order.tolist() == plan([-1] * 50).order.tolist()
+    assert not np.array_equal(kept[0].uniforms, kept[1].uniforms)
+
+
 def test_balanced_draws_labelled_and_unlabelled_rows_half_and_half() -> None:
     labels = [0] * 300 + [-1] * 2700
     drawn = plan(labels, sampler="balanced").order // 10
