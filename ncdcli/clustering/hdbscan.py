@@ -64,7 +64,7 @@ def dense_regions(rows: Rows, config: Hdbscan) -> NDArray[np.int64]:
         return np.full(len(rows), _NOISE)
     engine = HDBSCAN(
         min_cluster_size=config.min_cluster_size,
-        min_samples=min(config.min_samples or config.min_cluster_size, len(rows)),
+        min_samples=min(config.min_samples, len(rows)),
         cluster_selection_method=config.selection,
         algorithm="brute" if rows.shape[1] > _WIDE else "kd_tree",
         copy=True,

@@ -20,6 +20,7 @@ KINDS = {
     "snc": "ncdcli.clustering.snc:cluster",
     "laplacian": "ncdcli.clustering.laplacian:cluster",
     "hdbscan": "ncdcli.clustering.hdbscan:cluster",
+    "leiden": "ncdcli.clustering.leiden:cluster",
 }
 
 
@@ -210,16 +211,28 @@ class Hdbscan(ClusterSection):
 
     kind: Literal["hdbscan"] = "hdbscan"
     min_cluster_size: int = Field(15, ge=2, description="samples that make a cluster, at least")
-    min_samples: int | None = Field(
-        None, ge=1, description="neighbours that tell how dense a place is; default: as many as a cluster needs"
-    )
+    min_samples: int = Field(5, ge=1, description="nearest samples, itself among them, that tell how dense a place is")
     selection: Literal["eom", "leaf"] = Field("eom", description="the most stable clusters, or the smallest ones")
     max_samples: int = Field(
         10_000, ge=100, description="quadratic in memory: rows to cluster; others go to the nearest mean"
     )
 
 
+class Leiden(ClusterSection):
+    """Communities of the graph of nearest neighbours (Leiden, Traag et al. 2019; extra `leiden`)."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
+    package: ClassVar = Package("igraph", "pip install 'ncd-cli[leiden]'")
+
+    kind: Literal["leiden"] = "leiden"
+    neighbours: int = Field(15, ge=1, description="nearest samples that are joined to each")
+    resolution: float = Field(
+        1.0, gt=0, description="greater: more communities; where k is given, only where the search for it begins"
+    )
+    iterations: int = Field(-1, ge=-1, description="of the algorithm; -1: until nothing changes")
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan,
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan | Leiden,
     Field(discriminator="kind"),
 ]

@@ -38,7 +38,7 @@ def solve(problem, silent, seed=0, **fields):
 @pytest.mark.parametrize("seed", range(5))
 def test_dense_regions_are_those_of_scikit_learn(seed, d):
     rows, _ = blobs(seed, d=d, spread=1.5)
-    for size, least, selection in ((5, None, "eom"), (8, 3, "leaf")):
+    for size, least, selection in ((5, 5, "eom"), (8, 3, "leaf")):
         config = Hdbscan(min_cluster_size=size, min_samples=least, selection=selection)
         theirs = HDBSCAN(size, least, cluster_selection_method=selection, copy=True).fit_predict(rows.astype(float))
         np.testing.assert_array_equal(dense_regions(rows, config), theirs)
