@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ncdcli.data.check import card_differences, inspect_source
@@ -16,6 +18,10 @@ PUBLISHED = {
     "cub200": (5_994, 5_794, 200), "stanfordcars": (8_144, 8_041, 196), "fgvcaircraft": (6_667, 3_333, 100),
     "oxfordpets": (3_680, 3_669, 37), "omniglot": (32_460, 0, 1_623), "letter": (20_000, 0, 26),
     "optdigits": (3_823, 1_797, 10), "pendigits": (10_992, 0, 10), "herbarium19": (34_225, 2_679, 683),
+    "pendigits-uci": (7_494, 3_498, 10), "letter-70-30": (14_000, 6_000, 26), "mfeat": (1_600, 400, 10),
+    "har": (7_352, 2_947, 6), "census1990": (18_000, 18_000, 18), "cnae9": (864, 216, 9),
+    "satimage": (4_505, 1_930, 6), "texture": (3_850, 1_650, 11), "covtype": (11_340, 50_000, 7),
+    "mnist-table": (60_000, 10_000, 10),
 }  # fmt: skip
 
 
@@ -72,3 +78,23 @@ def test_a_card_that_says_too_much_is_found_out():
     card = load_card("digits").model_copy(update={"train_samples": 1800, "digest": "0" * 64})
     report = inspect_source(open_resolved(resolve_data(DataConfig(card="digits"))))
     assert [problem.place for problem in card_differences(card, report)] == ["train_samples", "digest"]
+
+
+# Rows of known and novel classes in the training part, and of novel ones in the test part (Troisemaine et al. 2024).
+TABLES = {"optdigits": (1918, 1905, 905), "pendigits-uci": (3777, 3717, 1734), "letter-70-30": (None, None, None)}
+
+
+@pytest.mark.skipif("NCD_TEST_DATA" not in os.environ, reason="NCD_TEST_DATA names no folder with tables/")
+@pytest.mark.parametrize(("name", "counts"), TABLES.items())
+def test_tables_are_what_their_cards_and_papers_say(name, counts):
+    resolved = resolve_data(DataConfig(card=name, root=os.environ["NCD_TEST_DATA"]))
+    source = open_resolved(resolved)
+    assert card_differences(load_card(name), inspect_source(source)) == []
+    listing, known = source.listing(), load_card(name).splits["pbn"]
+    rows = list(zip(listing.parts.tolist(), (label in known for label in listing.classes), strict=True))
+    found = (rows.count(("train", True)), rows.count(("train", False)), rows.count(("test", False)))
+    if name == "letter-70-30":  # another draw of the same sizes: 10,229, 3,770 and 1,704
+        assert sum(found[:2]) == 14_000
+        assert found[1] + found[2] == 3_770 + 1_704
+    else:
+        assert found == counts
