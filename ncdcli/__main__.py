@@ -1,5 +1,5 @@
 """`python -m ncdcli` is `ncd`."""
 
-from ncdcli.cli.main import main
+from ncdcli.start import main
 
 main()

@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 from ncdcli import __version__
 from ncdcli.cli import data, housekeeping, init, predicting, recipes, runs, stages, sweeping
 from ncdcli.cli.session import Session
-from ncdcli.errors import Interrupted
-from ncdcli.pipeline.signals import raise_stopped
+from ncdcli.errors import Interrupted, MissingError, NcdError
+from ncdcli.pipeline.signals import interrupted, raise_stopped
 
 SIGPIPE_EXIT = 141  # what a program killed by a closed pipe ends with
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `ncd` with `arguments` (the process's own by default) and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _replace_closed_streams()
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):  # not where it is ignored
         signal.signal(signal.SIGINT, raise_stopped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal or pipe that cannot show "±" gets "?", not a traceback
@@ -91,16 +91,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     session = Session(arguments=words)
-    command: Any = typer.main.get_command(app)
     try:
+        _check_current_folder()
+        command: Any = typer.main.get_command(app)
         command.main(args=words, prog_name="ncd", obj=session)
     except SystemExit as end:  # how Typer returns, help and wrong usage included
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception as error:  # noqa: BLE001 - the one place where every fault ends: reported, logged, exit code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - where every fault ends: told, logged, exit code
         from ncdcli.cli.failure import report
 
-        return report(error, session)
+        # Some libraries turn what comes through them into errors of their own.
+        struck = isinstance(error, KeyboardInterrupt) or (interrupted() and not isinstance(error, NcdError))
+        return report(Interrupted("interrupted") if struck else error, session)
     return 0
+
+
+def _check_current_folder() -> None:
+    """Nothing, or MissingError: without a current folder nothing can be found or written, and MKL ends the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise MissingError("the current folder has been removed", hint="`cd` to a folder that is there") from None
 
 
 def _replace_closed_streams() -> None:

@@ -9,7 +9,7 @@ from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 IMPORTING = "<frozen importlib."  # where the frames of an import statement lie
 WAIT_SECONDS = 0.02  # between looks at whether an import is through
@@ -23,13 +23,21 @@ class Stopped(KeyboardInterrupt):
     (`run_eval_code_obj` in CPython's pythonrun.c).
     """
 
+    raised: ClassVar = False
+
 
 def raise_stopped(number: int, frame: FrameType | None) -> None:
     """A handler for SIGINT in place of Python's own: raises Stopped, once no module is being imported."""
     if _is_importing(frame):
         _send_again(number)
     else:
+        Stopped.raised = True
         raise Stopped
+
+
+def interrupted() -> bool:
+    """Whether `raise_stopped` has raised Stopped in this process."""
+    return Stopped.raised
 
 
 def _is_importing(frame: FrameType | None) -> bool:

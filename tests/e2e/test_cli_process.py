@@ -76,3 +76,25 @@ def test_closed_streams_are_no_fault(closed: str, tmp_path: Path) -> None:
         f"{sys.executable} -m ncdcli recipes show digits-gcd {closed}", shell=True, cwd=tmp_path, capture_output=True
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_before_everything_is_imported_shows_no_traceback(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "sys.addaudithook(lambda event, details: event == 'import' and details[0] == 'typer'"
+        " and os.kill(os.getpid(), signal.SIGINT))\n"
+        "import ncdcli.start\n"
+        "ncdcli.start.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize("words", ["runs", "run digits-gcd --dry-run", "doctor"])
+def test_a_current_folder_that_was_removed_is_told(words: str, tmp_path: Path) -> None:
+    script = f"mkdir gone; cd gone; rmdir ../gone; exec {sys.executable} -m ncdcli {words}"
+    done = subprocess.run(script, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    told = "error: the current folder has been removed\nhint: `cd` to a folder that is there\n"
+    assert done.stderr.endswith(told)
+    assert "Traceback" not in done.stderr
