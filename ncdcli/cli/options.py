@@ -42,6 +42,10 @@ RunArgument = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run folder, or its name.", autocompletion=complete_runs, show_default=False),
 ]
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Run folders, or their names.", autocompletion=complete_runs),
+]
 OptionalRunArgument = Annotated[
     str | None,
     typer.Argument(metavar="[RUN]", help="A run folder, or its name; all runs if left out.", show_default=False),

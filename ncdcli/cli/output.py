@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ncdcli.words import duration
+
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object. NaN and infinities, which JSON does not have, become null."""
@@ -87,14 +89,5 @@ def percent(fraction: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min"."""
-    if value is None:
-        return "–"
-    if value < 9.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    """A duration: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min"; an absent one -> "–"."""
+    return "–" if value is None else duration(value)

@@ -170,12 +170,14 @@ def run_stages(request: Request, session: Session) -> None:
     if request.dry_run:
         answer_plan(session, folder, plan)
         return
-    _check(request, resolved, folder, plan)
+    check_ready(request.command.name, request.target, resolved, folder, plan, request.resources)
     results = _execute(request, resolved, folder, session)
     answer_run(session, folder, results, requirements=request.requirements)
 
 
-def _check(request: Request, resolved: "ResolvedRecipe", folder: "RunFolder", plan: "Plan") -> None:
+def check_ready(
+    command: str, target: str, resolved: "ResolvedRecipe", folder: "RunFolder", plan: "Plan", resources: "Resources"
+) -> None:
     """MissingError for an earlier stage, data, weights, package or disk space that is not there."""
     from ncdcli.pipeline.preflight import check_prerequisites
 
@@ -183,14 +185,13 @@ def _check(request: Request, resolved: "ResolvedRecipe", folder: "RunFolder", pl
         blocker = plan.blockers[0]
         first = next(name for name in ("pretrain", "discover", "eval") if blocker.stage in COMMAND_STAGES[name])
         raise MissingError(
-            f"`ncd {request.command.name}` stands on stage `{blocker.stage}`, which is to be done first: "
-            f"{blocker.reason}",
-            hint=f"ncd {first} {folder.path if folder.exists else request.target}",
+            f"`ncd {command}` stands on stage `{blocker.stage}`, which is to be done first: {blocker.reason}",
+            hint=f"ncd {first} {folder.path if folder.exists else target}",
         )
     for decision in plan.decisions:
         if decision.problem is not None:
             raise decision.problem
-    check_prerequisites(resolved.recipe, folder.path, stages=plan.to_do, resources=request.resources)
+    check_prerequisites(resolved.recipe, folder.path, stages=plan.to_do, resources=resources)
 
 
 def _execute(

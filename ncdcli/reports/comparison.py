@@ -1,4 +1,4 @@
-"""`ncd compare`: recipe fields that differ between runs, and scores with seeds grouped into mean ± sd."""
+"""Runs side by side: recipe fields that differ, scores with seeds grouped into mean ± sd, and paired tests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, read_metrics
+from ncdcli.reports.significance import Paired, compare_paired, holm
+from ncdcli.run.folder import RunFolder
 
-LABELS = frozenset({"name", "description", "version", "seed"})  # say which run it is, not what it does
+LABELS = frozenset({"name", "description", "version", "seed", "expected"})  # say which run it is, not what it does
+LOOKS = "report."  # fields that no number depends on
+DATA = "data."
+SCORING = ("evaluate", "report")  # stages that are no part of what a method costs
 ABSENT = "–"
 
 
@@ -25,8 +31,13 @@ class Entry:
     seed: int
     fields: Mapping[str, Any]
     scores: Mapping[str, float]
-    headline: str  # "gcd_v2.unlabelled", or empty where the run is not scored
+    headline: str  # "gcd_v2.unlabelled", or empty where there is no truth to score with
     selection: str
+
+    @property
+    def scored(self) -> bool:
+        """Whether the run has been evaluated."""
+        return any(not path.startswith("cost.") for path in self.scores)
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,29 @@ class Group:
         """The rule by which epochs were chosen: `last`, `known-val`, …; several where its runs differ."""
         return ", ".join(sorted({entry.selection for entry in self.entries if entry.selection}))
 
+    def by_seed(self, path: str) -> dict[int, float]:
+        """Seed -> the score, for those runs that have it."""
+        return {
+            entry.seed: entry.scores[path] for entry in self.entries if not math.isnan(entry.scores.get(path, math.nan))
+        }
+
     def spread(self, path: str) -> Spread | None:
         """The score over those runs that have it, None if none does."""
         values = [entry.scores[path] for entry in self.entries if not math.isnan(entry.scores.get(path, math.nan))]
         return Spread(tuple(values)) if values else None
+
+
+@dataclass(frozen=True)
+class Test:
+    """One paired test: a score of one group against that of the first group on the same data."""
+
+    __test__: ClassVar = False  # pytest would take it for one of its own
+
+    path: str
+    base: int  # positions of the groups
+    other: int
+    paired: Paired
+    corrected: float = 1.0  # the t-test's p-value for all the tests of this score
 
 
 @dataclass(frozen=True)
@@ -85,11 +115,81 @@ class Comparison:
         headlines = list(dict.fromkeys(entry.headline for entry in entries if entry.headline))
         paths = [f"{headline}.{subset}" for headline in headlines for subset in SUBSETS]
         paths.append("k.estimated")
-        return tuple(path for path in paths if any(path in entry.scores for entry in entries))
+        return tuple(path for path in paths if any(group.spread(path) is not None for group in self.groups))
+
+    def names(self) -> list[str]:
+        """What the groups are called: by their recipe, numbered where groups share one."""
+        names = [group.name for group in self.groups]
+        return [
+            f"{name} #{names[: position + 1].count(name)}" if names.count(name) > 1 else name
+            for position, name in enumerate(names)
+        ]
+
+    def by_data(self) -> dict[str, list[int]]:
+        """Data set -> positions of the groups that ran on it, in the order given."""
+        found: dict[str, list[int]] = {}
+        for position, group in enumerate(self.groups):
+            fields = group.entries[0].fields
+            key = json.dumps({path: value for path, value in fields.items() if path.startswith(DATA)}, sort_keys=True)
+            found.setdefault(key, []).append(position)
+        return dict(zip(self._data_names(list(found)), found.values(), strict=True))
+
+    def methods(self) -> list[str]:
+        """What each group does, told apart by the kinds it names; recipes' names where that says nothing."""
+        kinds = [path for path in self.differing if path.endswith(".kind") and not path.startswith(DATA)]
+        texts = []
+        for group in self.groups:
+            fields = group.entries[0].fields
+            texts.append(" + ".join(str(fields[path]) for path in kinds if fields.get(path) not in (None, "none")))
+        by_data = self.by_data().values()
+        apart = all(len({texts[position] for position in positions}) == len(positions) for positions in by_data)
+        return texts if apart and all(texts) else self.names()
+
+    def tests(self) -> list[Test]:
+        """Paired tests of every headline score: each group against the first one on the same data, over their seeds.
+
+        p-values are corrected for their number within a score by Holm's method (1979).
+        """
+        found: list[Test] = []
+        for path in self.score_paths():
+            of_path = []
+            for positions in self.by_data().values():
+                base = self.groups[positions[0]].by_seed(path)
+                for position in positions[1:]:
+                    paired = compare_paired(base, self.groups[position].by_seed(path))
+                    if paired is not None and not path.startswith("k."):
+                        of_path.append(Test(path, positions[0], position, paired))
+            corrected = holm([test.paired.t_test for test in of_path])
+            found += [replace(test, corrected=p) for test, p in zip(of_path, corrected, strict=True)]
+        return found
+
+    def _data_names(self, keys: Sequence[str]) -> list[str]:
+        trees = [json.loads(key) for key in keys]
+        first = [str(tree.get("data.card") or tree.get("data.source.kind") or "data") for tree in trees]
+        differing = [
+            path
+            for path in dict.fromkeys(p for tree in trees for p in tree)
+            if len({json.dumps(t.get(path)) for t in trees}) > 1
+        ]
+        return [
+            name
+            if first.count(name) == 1
+            else f"{name} ({', '.join(f'{path.removeprefix(DATA)}={tree.get(path)}' for path in differing)})"
+            for name, tree in zip(first, trees, strict=True)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         paths = sorted({path for group in self.groups for entry in group.entries for path in entry.scores})
-        return {"differing": list(self.differing), "groups": [self._group_json(group, paths) for group in self.groups]}
+        names = self.names()
+        return {
+            "differing": list(self.differing),
+            "groups": [self._group_json(group, paths) for group in self.groups],
+            "tests": [
+                {"score": test.path, "base": names[test.base], "other": names[test.other], **test.paired.as_json()}
+                | {"paired_t_corrected": test.corrected}
+                for test in self.tests()
+            ],
+        }
 
     def _group_json(self, group: Group, paths: Sequence[str]) -> dict[str, Any]:
         spreads = {path: group.spread(path) for path in paths}
@@ -111,11 +211,26 @@ def read_entry(folder: Path, recipe: Mapping[str, Any]) -> Entry:
         run=str(folder),
         name=str(recipe["name"]),
         seed=int(recipe["seed"]),
-        fields={path: value for path, value in flatten(recipe).items() if path not in LABELS},
-        scores=numbers_by_path(metrics),
+        fields={
+            path: value for path, value in flatten(recipe).items() if path not in LABELS and not path.startswith(LOOKS)
+        },
+        scores=numbers_by_path(metrics) | read_cost(folder),
         headline=headline(metrics).get("name", ""),
         selection=str(metrics.get("selection", "")),
     )
+
+
+def read_cost(folder: Path) -> dict[str, float]:
+    """Seconds of the stages up to the clusters, as they took when they were made, and the greatest memory of any."""
+    run = RunFolder(folder)
+    manifests = [found for stage in BY_NAME if stage not in SCORING and (found := run.manifest(stage)) is not None]
+    if not manifests:
+        return {}
+    memory = max(manifest.peak_memory_bytes or 0 for manifest in manifests)
+    return {
+        "cost.seconds": round(sum(manifest.seconds for manifest in manifests), 3),
+        **({"cost.peak_memory_bytes": float(memory)} if memory else {}),
+    }
 
 
 def compare(entries: Sequence[Entry]) -> Comparison:
@@ -144,86 +259,3 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
-
-
-def score_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people: a row per group, scores in percent as mean ± sd.
-
-    The selection rule is a column as soon as one is not `last`, so that no number goes without its stamp.
-    """
-    paths = comparison.score_paths()
-    stamped = any(group.selection not in ("", "last") for group in comparison.groups)
-    columns = ["recipe", "seeds", *(["selection"] if stamped else []), *paths]
-    rows = []
-    for name, group in zip(_names(comparison.groups), comparison.groups, strict=True):
-        scores = [_spread_text(group.spread(path), percent=not path.startswith("k.")) for path in paths]
-        selection = [group.selection or ABSENT] if stamped else []
-        rows.append([name, _seeds_text(group.seeds), *selection, *scores])
-    return columns, rows
-
-
-def difference_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people: a row per recipe field that differs, a column per group.
-
-    Where the `kind` of a section differs, the fields that only some of the kinds have go without saying.
-    """
-    parents = [path.removesuffix("kind") for path in comparison.differing if path.endswith(".kind")]
-
-    def goes_without_saying(path: str) -> bool:
-        absent = any(path not in group.entries[0].fields for group in comparison.groups)
-        return absent and any(path.startswith(parent) for parent in parents)
-
-    paths = [path for path in comparison.differing if not goes_without_saying(path)]
-    rows = [[path, *(_shown(group.entries[0].fields, path) for group in comparison.groups)] for path in paths]
-    return ["recipe field", *_names(comparison.groups)], rows
-
-
-def _names(groups: Sequence[Group]) -> list[str]:
-    """Names of recipes, numbered where groups share one."""
-    names = [group.name for group in groups]
-    return [
-        f"{name} #{names[: position + 1].count(name)}" if names.count(name) > 1 else name
-        for position, name in enumerate(names)
-    ]
-
-
-def flat_rows(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows for a CSV: a row per run, differing fields, every score as a fraction."""
-    entries = [entry for group in comparison.groups for entry in group.entries]
-    paths = sorted({path for entry in entries for path in entry.scores})
-    columns = ["run", "recipe", "seed", *comparison.differing, *paths]
-    rows = [
-        [
-            entry.run,
-            entry.name,
-            entry.seed,
-            *(_shown(entry.fields, path) for path in comparison.differing),
-            *(entry.scores.get(path, "") for path in paths),
-        ]
-        for entry in entries
-    ]
-    return columns, rows
-
-
-def _shown(fields: Mapping[str, Any], path: str) -> str:
-    if path not in fields:
-        return ABSENT
-    value = fields[path]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _seeds_text(seeds: tuple[int, ...]) -> str:
-    """ "0–4" for consecutive seeds, "0, 2, 5" otherwise, with their number where there are several."""
-    if len(seeds) == 1:
-        return str(seeds[0])
-    consecutive = seeds == tuple(range(seeds[0], seeds[0] + len(seeds)))
-    text = f"{seeds[0]}–{seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
-    return f"{text} (n = {len(seeds)})"
-
-
-def _spread_text(spread: Spread | None, *, percent: bool) -> str:
-    if spread is None:
-        return ABSENT
-    scale = 100 if percent else 1
-    mean = f"{scale * spread.mean:.1f}" if percent or spread.sd is not None else f"{spread.mean:.0f}"
-    return mean if spread.sd is None else f"{mean} ± {scale * spread.sd:.1f}"

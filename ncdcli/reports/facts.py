@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ncdcli.naming import NOVEL, clusters_of, default_names
+
 Row = Mapping[str, str]
 BARS = "▁▂▃▄▅▆▇█"
 NOT_CURVES = ("epoch", "samples")  # of a training's record
@@ -28,6 +30,39 @@ def read_lines(path: Path | None) -> list[dict[str, Any]]:
     if path is None or not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def training_records(folder: Path) -> list[dict[str, Any]]:
+    """A record for each epoch that the run has trained."""
+    return read_lines(folder / "pretrain" / "metrics.jsonl")
+
+
+def read_counting(folder: Path) -> dict[str, Any]:
+    """`k.json` of a run; empty where the classes have not been counted."""
+    path = folder / "estimate_k" / "k.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def read_clusters(folder: Path) -> dict[str, Any]:
+    """Clusters of a run with suggestions, as in `clusters.json`; their sizes alone where there is no report yet."""
+    path = folder / "report" / "clusters.json"
+    if path.is_file():
+        return json.loads(path.read_text("utf-8"))
+    if not (folder / "cluster" / "clustering.json").is_file():
+        return {"named": False, "clusters": [], "merges": [], "splits": []}
+    clusters = clusters_of(folder)
+    rows: list[dict[str, Any]] = [
+        {
+            "cluster": one.number,
+            "name": name,
+            "novel": one.match == NOVEL,
+            "match": None if one.match == NOVEL else one.match,
+            "size": one.size,
+            "sizes": {},
+        }
+        for one, name in zip(clusters, default_names(clusters).names, strict=True)
+    ]
+    return {"named": False, "clusters": rows, "merges": [], "splits": []}
 
 
 def number(text: object) -> float | None:

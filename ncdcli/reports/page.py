@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ncdcli.reports.features import column_text, feature_text, short
+from ncdcli.words import duration
 
 FOLDER = "page"
 
@@ -35,16 +36,9 @@ def as_json(content: Any) -> Markup:
     return Markup(text)
 
 
-def duration(seconds: float) -> str:
-    """A duration: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+def breakable(path: str) -> Markup:
+    """A dotted path that may be broken at its dots."""
+    return Markup(".<wbr>").join(path.split("."))
 
 
 @lru_cache(maxsize=1)
@@ -56,13 +50,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "json": as_json,
-        "duration": duration,
-        "feature": feature_text,
-        "column": column_text,
-        "short": short,
-    }
+    environment.filters |= {"json": as_json, "duration": duration, "short": short, "breakable": breakable}
+    environment.filters |= {"feature": feature_text, "column": column_text}
     return environment
 
 

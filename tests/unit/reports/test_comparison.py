@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 
-from ncdcli.reports.comparison import (
-    Entry,
-    compare,
-    difference_table,
-    flat_rows,
-    flatten,
-    read_entry,
-    score_table,
-)
+from ncdcli.reports.comparison import Entry, compare, flatten, read_entry
+from ncdcli.reports.comparison_page import render_comparison
+from ncdcli.reports.comparison_tables import difference_table, flat_rows, score_table
+from ncdcli.reports.comparison_tables import test_table as paired_table
 
 
 def entry(run: str, *, seed: int = 0, novel: float | None = 0.5, selection: str = "last", **fields: Any) -> Entry:
@@ -106,3 +101,63 @@ def test_an_entry_is_read_from_the_run_folder(tmp_path: Path) -> None:
 
 def test_lists_and_empty_maps_are_leaves() -> None:
     assert flatten({"a": {"b": [1, 2], "c": {}}, "d": None}) == {"a.b": [1, 2], "a.c": {}, "d": None}
+
+
+def grid() -> list[Entry]:
+    """Two methods on two data sets, three seeds each; the second method is better by 1, 2 and 3 points."""
+    found = []
+    for data, base in (("digits", 0.5), ("letter", 0.7)):
+        for kind, gain in (("kmeans", 0.0), ("semi_kmeans", 0.01)):
+            for seed in range(3):
+                fields = {"data.card": data, "cluster.kind": kind}
+                novel = base + gain * (seed + 1)
+                found.append(entry(f"{data}-{kind}-{seed}", seed=seed, novel=novel, **fields))
+    return found
+
+
+def test_methods_and_data_sets_are_told_apart() -> None:
+    comparison = compare(grid())
+    assert comparison.by_data() == {"digits": [0, 1], "letter": [2, 3]}
+    assert comparison.methods() == ["kmeans", "semi_kmeans"] * 2
+
+
+def test_settings_of_one_data_set_are_told_apart() -> None:
+    entries = [entry(s, **{"data.card": "digits", "data.setting": s}) for s in ("gcd", "ncd")]
+    assert list(compare(entries).by_data()) == ["digits (setting=gcd)", "digits (setting=ncd)"]
+
+
+def test_each_method_is_tested_against_the_first_on_the_same_data() -> None:
+    comparison = compare(grid())
+    first, second = comparison.tests()
+    assert [(test.base, test.other, test.path) for test in (first, second)] == [
+        (0, 1, "gcd_v2.unlabelled.novel"),
+        (2, 3, "gcd_v2.unlabelled.novel"),
+    ]
+    assert first.paired.mean == pytest.approx(0.02)
+    assert first.paired.t_test == pytest.approx(0.0742, abs=1e-4)  # t = 2√3 with 2 degrees of freedom
+    assert first.corrected == pytest.approx(2 * first.paired.t_test)
+    _, rows = paired_table(comparison)
+    assert rows[0][:5] == ["gcd_v2.unlabelled.novel", "digits #2", "digits #1", "3", "+2.0"]
+    assert comparison.as_json()["tests"][0]["wilcoxon"] == 0.25
+
+
+def test_one_seed_is_not_tested() -> None:
+    assert compare([entry("a", **{"cluster.kind": "a"}), entry("b", **{"cluster.kind": "b"})]).tests() == []
+
+
+def test_how_a_page_looks_makes_no_other_method(tmp_path: Path) -> None:
+    recipe = {"name": "digits", "seed": 0, "report": {"map": "pca"}, "data": {"card": "digits"}}
+    assert read_entry(tmp_path, recipe).fields == {"data.card": "digits"}
+    assert not read_entry(tmp_path, recipe).scored
+
+
+def test_the_page_holds_every_score_and_escapes_names() -> None:
+    odd = "<script>alert(1)</script>"
+    entries = [*grid(), entry("odd", **{"data.card": odd, "cluster.kind": odd})]
+    page = render_comparison(compare(entries))
+    assert "52.0 ± 1.0" in page
+    assert "72.0 ± 1.0" in page
+    assert odd not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "3 recipes" not in page
+    assert "5 recipes on 3 data sets, 13 runs" in " ".join(page.split())
