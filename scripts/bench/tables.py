@@ -5,9 +5,10 @@
 `FOLDER` of the data holds `tables/`. Finished runs are not run again. For every data set and method, with k given and
 with k estimated:
 
-* `test, itself`: as the paper scores, the novel rows of the test part clustered by themselves in the latent space;
+* `test, itself`: as the released code scores PBN, the novel rows of the test part clustered by themselves;
 * `test` and `pool`: `ncd`'s own, the pool clustered and test rows put to the nearest novel centroid;
-* the published figure, and the novel classes that were found.
+* the published figure, and the novel classes that were found. PBN's is of the first kind; those of k-means without
+  training agree with the second kind only (on Optdigits, k-means of the novel test rows alone reaches 94 %).
 """
 
 from __future__ import annotations
