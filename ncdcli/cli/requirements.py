@@ -1,4 +1,4 @@
-"""`--require 'gcd_v2.unlabelled.novel>=0.75'`: bounds that the scores of a run must meet."""
+"""`--require 'gcd_v2.unlabelled.novel>=0.75'`, `--require expected`: bounds that the scores of a run must meet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncdcli.errors import RequirementError, UsageError
+from ncdcli.reports.expected import Judged, missed_text
 from ncdcli.reports.scores import numbers_by_path
 from ncdcli.words import did_you_mean
 
+EXPECTED = "expected"  # in place of a bound: what the recipe expects
 OPERATORS = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -90,13 +92,16 @@ def check_requirements(requirements: Sequence[Requirement], metrics: Mapping[str
     return outcomes
 
 
-def raise_missed(outcomes: Sequence[Outcome]) -> None:
-    """RequirementError that names value and bound of every missed requirement; nothing if all are met."""
+def raise_missed(outcomes: Sequence[Outcome], published: Sequence[Judged] = ()) -> None:
+    """RequirementError that names value and bound of every requirement, and of every published figure, that is missed;
+    nothing if there is none.
+    """
     missed = [
         f"{outcome.requirement.path} is {outcome.value:.4g}, required "
         f"{outcome.requirement.operator} {outcome.requirement.bound:g}"
         for outcome in outcomes
         if not outcome.met
     ]
+    missed += [missed_text(item) for item in published if not item.within]
     if missed:
         raise RequirementError("; ".join(missed))

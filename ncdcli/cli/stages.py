@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ncdcli.cli import options
-from ncdcli.cli.requirements import Requirement, parse_requirement
+from ncdcli.cli.requirements import EXPECTED, Requirement, parse_requirement
 from ncdcli.cli.session import Session, session_of
 from ncdcli.errors import MissingError, UsageError
 from ncdcli.pipeline.spec import BY_NAME
@@ -58,6 +58,7 @@ class Request:
     dry_run: bool
     resources: "Resources"
     requirements: tuple[Requirement, ...]
+    require_expected: bool
 
 
 def add_stage_commands(app: typer.Typer) -> None:
@@ -72,7 +73,8 @@ def _function(command: StageCommand) -> Callable[..., None]:
         None,
         "--require",
         metavar="SCORE>=NUMBER",
-        help="Exit with 6 unless the score meets the bound, e.g. 'gcd_v2.unlabelled.novel>=0.75'. Repeatable.",
+        help="Exit with 6 unless the score meets the bound, e.g. 'gcd_v2.unlabelled.novel>=0.75'; or unless all are "
+        "near what the recipe expects: 'expected'. Repeatable.",
         hidden="evaluate" not in command.stages,
     )
     until = typer.Option(
@@ -111,6 +113,7 @@ def _function(command: StageCommand) -> Callable[..., None]:
             dry_run=dry_run,
             resources=Resources(options.check_device(device), devices, workers, download),
             requirements=_requirements(require or (), stages, command),
+            require_expected=EXPECTED in (require or ()),
         )
         run_stages(request, session)
 
@@ -146,7 +149,7 @@ def _requirements(
             "`--require` needs scores, and this command does not run `evaluate`",
             hint="use it with `ncd run` or `ncd eval`",
         )
-    return tuple(parse_requirement(text) for text in texts)
+    return tuple(parse_requirement(text) for text in texts if text != EXPECTED)
 
 
 def run_stages(request: Request, session: Session) -> None:
@@ -162,6 +165,10 @@ def run_stages(request: Request, session: Session) -> None:
         _execute(request, resolved, folder, session)
         return
     folder.check_writable()
+    expected = resolved.recipe.expected
+    if request.require_expected and not expected:
+        hint = "add `expected: [{metric: …, mean: …, sd: …, source: …}]` to the recipe"
+        raise UsageError(f"`--require expected`: recipe `{resolved.recipe.name}` names no published figure", hint=hint)
     if request.resources.download and not request.dry_run:
         from ncdcli.data.resolve import ensure_data
 
@@ -172,7 +179,14 @@ def run_stages(request: Request, session: Session) -> None:
         return
     check_ready(request.command.name, request.target, resolved, folder, plan, request.resources)
     results = _execute(request, resolved, folder, session)
-    answer_run(session, folder, results, requirements=request.requirements)
+    answer_run(
+        session,
+        folder,
+        results,
+        requirements=request.requirements,
+        expected=expected,
+        require_expected=request.require_expected,
+    )
 
 
 def check_ready(

@@ -10,10 +10,12 @@ from ncdcli.cli.output import percent, print_table, print_text, seconds
 from ncdcli.cli.requirements import Requirement, check_requirements, raise_missed
 from ncdcli.cli.session import Session
 from ncdcli.pipeline.spec import BY_NAME
-from ncdcli.reports.scores import SUBSETS, headline, protocols, read_metrics
+from ncdcli.reports.expected import expected_table, judge
+from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, protocols, read_metrics
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.runner import StageResult
+    from ncdcli.recipe.schema import Expected
     from ncdcli.run.folder import RunFolder
 
 
@@ -32,11 +34,18 @@ SHOWN_FILES = ("evaluate", "cluster", "report")  # after a command that reaches 
 
 
 def answer_run(
-    session: Session, folder: RunFolder, results: Sequence[StageResult], *, requirements: Sequence[Requirement]
+    session: Session,
+    folder: RunFolder,
+    results: Sequence[StageResult],
+    *,
+    requirements: Sequence[Requirement],
+    expected: Sequence[Expected] = (),
+    require_expected: bool = False,
 ) -> None:
     """Print the result of a stage command; RequirementError, after everything is out, for a missed `--require`."""
     evaluated = any(result.stage == "evaluate" for result in results)
     metrics = read_metrics(folder.path) if evaluated else {}
+    published = judge(expected, numbers_by_path(metrics)) if evaluated else []
     outcomes = check_requirements(requirements, metrics)
     last = results[-1].stage
     if session.json:
@@ -47,6 +56,7 @@ def answer_run(
                 "headline": headline(metrics) or None,
                 "metrics": metrics,
                 "requirements": [outcome.as_json() for outcome in outcomes],
+                "expected": [item.as_json() for item in published],
                 "files": {stage: str(path) for stage, path in _files(folder).items()},
             }
         )
@@ -55,12 +65,15 @@ def answer_run(
         if metrics:
             print_text()
             print_scores(metrics)
+        if published:
+            print_text()
+            print_table(*expected_table(published), right=("ours", "published", "tolerance"))
         print_text()
         reached = [result.stage for result in results]
         for stage in [stage for stage in SHOWN_FILES if stage in reached] or [last]:
             print_text(f"{FILES[stage][1]}: {_file(folder, stage)}")
         print_text(f"next: {next_command(folder, last)}")
-    raise_missed(outcomes)
+    raise_missed(outcomes, published if require_expected else ())
 
 
 def next_command(folder: RunFolder, last: str) -> str:

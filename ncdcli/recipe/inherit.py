@@ -12,8 +12,9 @@ from ncdcli.recipe.tree import Node, Tree
 from ncdcli.shipped import shipped_recipes
 from ncdcli.words import did_you_mean
 
-# What says which experiment this is belongs to one recipe and is not handed down: two runs would share a folder.
-_NOT_INHERITED = ("name", "description")
+# What says which experiment this is belongs to one recipe and is not handed down: two runs would share a folder, and a
+# published figure holds for one method.
+_NOT_INHERITED = ("name", "description", "expected")
 
 
 @dataclass(frozen=True)

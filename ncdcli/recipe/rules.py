@@ -29,7 +29,7 @@ from ncdcli.recipe.card_rules import (
     split_faults,
 )
 from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
-from ncdcli.recipe.schema import EvaluateConfig, Recipe
+from ncdcli.recipe.schema import EvaluateConfig, Expected, Recipe
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
 from ncdcli.words import counted, did_you_mean
@@ -244,6 +244,16 @@ def modality_of(data: DataConfig) -> str | None:
     return None if source is None else source.modality
 
 
+def figures_can_be_judged(expected: tuple[Expected, ...]) -> Faults:
+    """How far ours may be from a published figure is known, and no figure is given twice."""
+    for index, figure in enumerate(expected):
+        if figure.sd is None and figure.tolerance is None:
+            hint = "add `sd: …` (twice that is allowed), or `tolerance: …`, in points"
+            yield ("expected", index), "neither `sd` nor `tolerance` is given: how near is near?", hint
+        if figure.metric in [other.metric for other in expected[:index]]:
+            yield ("expected", index, "metric"), f"`{figure.metric}` is given twice", "keep one of them"
+
+
 def card_of(data: DataConfig) -> Card | None:
     """The card that the recipe names, None where there is none. RecipeError where the card itself is not valid."""
     if data.card is None:
@@ -276,7 +286,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
         someone_finds_k,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
         something_to_train, objective_fits_backbone, sampler_fits_objective, views_differ, masks_something,
-        augment_fits,
+        augment_fits, figures_can_be_judged,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

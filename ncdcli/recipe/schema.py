@@ -45,6 +45,30 @@ class ReportConfig(Section):
     )
 
 
+SCORES = (
+    "gcd_v2", "gcd_v1", "gcd_v2_balanced", "balanced_accuracy", "nmi", "ari", "known_accuracy",
+    "ncd_task_aware", "ncd_task_agnostic", "ncd_task_agnostic_strict",
+)  # fmt: skip
+_METRIC = rf"^(({'|'.join(SCORES)})\.(unlabelled|test|validation)\.(all|known|novel)|k\.(estimated|error))$"
+
+
+class Expected(Section):
+    """A published figure that runs of the recipe should come near. It changes no number."""
+
+    metric: str = Field(pattern=_METRIC, description="a score, `gcd_v2.unlabelled.novel`; or `k.estimated`, `k.error`")
+    mean: float = Field(description="the published figure: scores in percent, k as a number")
+    sd: float | None = Field(None, ge=0, description="its standard deviation over runs, in the same unit")
+    source: str = Field("", description="where it is published")
+    tolerance: float | None = Field(
+        None, ge=0, description="how far ours may be from it, on either side; default: 2 sd"
+    )
+
+    @property
+    def allowed(self) -> float:
+        """How far ours may be from the published figure."""
+        return self.tolerance if self.tolerance is not None else 2 * (self.sd or 0.0)
+
+
 class Recipe(Section):
     """One experiment, from data to scores."""
 
@@ -64,3 +88,4 @@ class Recipe(Section):
     cluster: ClusterConfig = Field(default_factory=SemiKMeans)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
+    expected: tuple[Expected, ...] = Field((), description="published figures, shown beside ours; not inherited")

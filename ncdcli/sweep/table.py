@@ -46,24 +46,23 @@ class Row:
 
 
 def rows_of(sweep: Sweep, names: Sequence[str]) -> list[Row]:
-    """A row for each point that has a run among `names`, those that are done and scored."""
+    """A row for each point that has a run among `names`, those that are done."""
     groups: dict[str, list[SweepRun]] = {}
     for run in sweep.runs:
         if run.name in names:
             groups.setdefault(run.label, []).append(run)
-    return [row for runs in groups.values() if (row := _row(sweep, runs)) is not None]
+    return [_row(sweep, runs) for runs in groups.values()]
 
 
-def _row(sweep: Sweep, runs: Sequence[SweepRun]) -> Row | None:
+def _row(sweep: Sweep, runs: Sequence[SweepRun]) -> Row:
     entries: list[Entry] = []
     seconds: list[float] = []
     for run in sorted(runs, key=lambda run: run.recipe.seed):
         folder = sweep.folder(run)
         entry = read_entry(folder, run.recipe.model_dump(mode="json"))
-        if entry.scores:
-            entries.append(entry)
-            seconds.append(_seconds(RunFolder(folder)))
-    return Row(runs[0].point, Group(tuple(entries)), Spread(tuple(seconds))) if entries else None
+        entries.append(entry)
+        seconds.append(_seconds(RunFolder(folder)))
+    return Row(runs[0].point, Group(tuple(entries)), Spread(tuple(seconds)))
 
 
 def _seconds(folder: RunFolder) -> float:
