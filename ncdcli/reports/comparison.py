@@ -93,7 +93,7 @@ class Group:
 class Test:
     """One paired test: a score of one group against that of the first group on the same data."""
 
-    __test__: ClassVar = False  # pytest would take it for one of its own
+    __test__: ClassVar[bool] = False  # pytest would take it for one of its own
 
     path: str
     base: int  # positions of the groups
