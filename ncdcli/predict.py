@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ncdcli.data.columns import write_columns
 from ncdcli.errors import MissingError
+from ncdcli.naming import FILE, clusters_of, names_if_fitting
 from ncdcli.pipeline.context import Progress, Resources
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Predictions:
     clusters: NDArray[np.int64]  # (n,) number of the nearest centroid
     matches: tuple[str, ...]  # n: the known class that the cluster stands for, or "novel"
     margins: NDArray[np.floating]  # (n,) 0: two centroids are equally near, 1: only one is near
+    names: tuple[str, ...] | None = None  # n: what the user calls the cluster; None where no cluster has been named
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -37,22 +40,29 @@ class Predictions:
         return dict(sorted(Counter(self.clusters.tolist()).items()))
 
     def write(self, path: Path) -> None:
-        """Write (key, cluster, match, margin) as CSV; `path` holds the whole table or what it held before."""
+        """Write (key, cluster, match, margin, and name where clusters are named) as CSV, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        columns = {
+        columns: dict[str, Sequence[object]] = {
             "key": self.keys,
             "cluster": self.clusters.tolist(),
             "match": self.matches,
             "margin": [f"{margin:.6f}" for margin in self.margins.tolist()],
         }
+        if self.names is not None:
+            columns["name"] = self.names
         write_columns(unfinished, columns)
         os.replace(unfinished, path)
 
 
-def cluster_names(predictions: Predictions) -> dict[int, str]:
+def cluster_matches(predictions: Predictions) -> dict[int, str]:
     """The match of every cluster that has samples."""
     return dict(zip(predictions.clusters.tolist(), predictions.matches, strict=True))
+
+
+def cluster_names(predictions: Predictions) -> dict[int, str]:
+    """The name of every cluster that has samples, or its match where clusters have no names."""
+    return dict(zip(predictions.clusters.tolist(), predictions.names or predictions.matches, strict=True))
 
 
 def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progress: Progress) -> Predictions:
@@ -79,7 +89,10 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     embeddings = embedder.embed(inputs, progress, normalize=embedding["normalize"])
     clusters, margins = nearest(embeddings, np.load(cluster_folder / "centroids.npy"))
     names = [known[match] if match >= 0 else "novel" for match in clustering["matched"]]
-    return Predictions(tuple(keys), clusters, tuple(names[cluster] for cluster in clusters.tolist()), margins)
+    matches = tuple(names[cluster] for cluster in clusters.tolist())
+    given = names_if_fitting(run.path / FILE, clusters_of(run.path))
+    called = None if given is None else tuple(given.names[cluster] for cluster in clusters.tolist())
+    return Predictions(tuple(keys), clusters, matches, margins, called)
 
 
 def check_chain(run: RunFolder) -> None:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ncdcli import __version__
-from ncdcli.cli import data, housekeeping, init, predicting, recipes, report, runs, stages, sweeping
+from ncdcli.cli import data, housekeeping, init, label, predicting, recipes, report, runs, stages, sweeping
 from ncdcli.cli.session import Session
 from ncdcli.errors import Interrupted, MissingError, NcdError
 from ncdcli.pipeline.signals import interrupted, raise_stopped
@@ -74,6 +74,7 @@ for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name, rich_help_panel="Recipes and data")
 runs.add_run_commands(app)
 report.add_report_command(app)
+label.add_label_command(app)
 predicting.add_predict_command(app)
 housekeeping.add_housekeeping_commands(app)
 

@@ -36,8 +36,9 @@ def predict(
     """Assign new samples to the discovered clusters."""
     from ncdcli.cli.progress import open_progress
     from ncdcli.cli.target import find_run
+    from ncdcli.naming import FILE
     from ncdcli.pipeline.context import Resources
-    from ncdcli.predict import cluster_names, predict_samples
+    from ncdcli.predict import cluster_matches, cluster_names, predict_samples
 
     session = session_of(context, json=json, quiet=quiet)
     folder = find_run(run)
@@ -48,12 +49,17 @@ def predict(
 
     counts = predictions.counts()
     names = cluster_names(predictions)
+    if predictions.names is None and (folder.path / FILE).is_file():
+        session.note(f"note: `{folder.path / FILE}` names another clustering of this run: its names are not used")
     if json:
+        matches = cluster_matches(predictions)
         clusters = [
-            {"cluster": cluster, "match": names[cluster], "samples": count} for cluster, count in counts.items()
+            {"cluster": cluster, "match": matches[cluster], "name": names[cluster], "samples": count}
+            for cluster, count in counts.items()
         ]
         session.answer({"run": str(folder.path), "file": str(path), "samples": len(predictions), "clusters": clusters})
         return
     rows = [(str(cluster), names[cluster], str(count)) for cluster, count in counts.items()]
-    print_table(("cluster", "match", "samples"), rows, right=("cluster", "samples"))
+    what = "match" if predictions.names is None else "name"
+    print_table(("cluster", what, "samples"), rows, right=("cluster", "samples"))
     print_text(f"{counted(len(predictions), 'sample')}, written to {path}")

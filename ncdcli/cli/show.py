@@ -149,7 +149,7 @@ def _tables(folder: RunFolder) -> list[Table]:
 
 
 def _clusters_table(folder: RunFolder) -> Table:
-    from ncdcli.reports.facts import read_clusters
+    from ncdcli.reports.facts import feature_words, read_clusters
 
     clusters = read_clusters(folder.path)["clusters"]
     rows = []
@@ -165,7 +165,7 @@ def _clusters_table(folder: RunFolder) -> Table:
                 "–" if confidence is None else f"{confidence:.2f}",
                 str(near["name"]) if near else "–",
                 f"{next(iter(purity['classes']))} {purity['value']:.0%}" if purity else "–",
-                ", ".join(_feature(feature) for feature in features[:2]),
+                ", ".join(feature_words(feature) for feature in features[:2]),
             )
         )
     columns = ("cluster", "name", "kind", "pool", "confidence", "nearest known", "purity", "set apart by")
@@ -176,13 +176,6 @@ def _clusters_table(folder: RunFolder) -> Table:
         tuple(columns[position] for position in used),
         [tuple(row[position] for position in used) for row in rows],
         ("cluster", "pool", "confidence"),
-    )
-
-
-def _feature(feature: Mapping[str, Any]) -> str:
-    sign = "high" if feature["difference"] > 0 else "low"
-    return (
-        f"{feature['column']} {sign}" if feature["category"] is None else f"{feature['column']} {feature['category']}"
     )
 
 

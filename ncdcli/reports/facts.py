@@ -65,6 +65,12 @@ def read_clusters(folder: Path) -> dict[str, Any]:
     return {"named": False, "clusters": rows, "merges": [], "splits": []}
 
 
+def feature_words(feature: Mapping[str, Any]) -> str:
+    """A feature of `clusters.json` in two words: `width high`, `colour red`."""
+    sign = "high" if feature["difference"] > 0 else "low"
+    return f"{feature['column']} {sign if feature['category'] is None else feature['category']}"
+
+
 def number(text: object) -> float | None:
     """What a cell holds as a finite number; None for an empty or other one."""
     try:
