@@ -301,7 +301,8 @@ def test_a_narrow_screen_and_paper(browser: Page, made: Callable[[str], Path], t
     page = browser
     page.open(made("images"), width=390, height=800)
     wide = "[...document.querySelectorAll('main *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1)"
-    outside = f"{wide}.filter(one => !one.closest('.scroll, details, .two, svg, .clip')).map(one => one.outerHTML.slice(0, 90))"
+    scrolled = ".scroll, details, .two, svg, .clip"
+    outside = f"{wide}.filter(one => !one.closest('{scrolled}')).map(one => one.outerHTML.slice(0, 90))"
     assert page.run(outside) == []
     printed = page.call("Page.printToPDF", printBackground=False)["data"]
     assert len(printed) > 20_000

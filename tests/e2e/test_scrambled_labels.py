@@ -17,7 +17,13 @@ SCORING_ONLY = {"split/truth.csv"}
 TIMES = {"manifest.json", "timing.jsonl"}
 FAST = [
     word
-    for field in ("pretrain.epochs=2", "estimate_k.high=12", "estimate_k.restarts=2", "cluster.restarts=2", "report.map=pca")
+    for field in (
+        "pretrain.epochs=2",
+        "estimate_k.high=12",
+        "estimate_k.restarts=2",
+        "cluster.restarts=2",
+        "report.map=pca",
+    )
     for word in ("--set", field)
 ]
 

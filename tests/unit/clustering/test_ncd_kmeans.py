@@ -115,7 +115,7 @@ def test_a_known_class_without_labelled_rows_competes_as_a_novel_cluster(silent)
 
 
 def test_on_optdigits_the_criterion_makes_the_difference(silent):
-    """Over ten seeds, on test rows: 95.3 ± 0.2 with the conventions of the released code, 79.8 ± 5.0 with the paper's."""
+    """Over ten seeds, on test rows: 95.3 ± 0.2 by the released code's conventions, 79.8 ± 5.0 by the paper's."""
     if "NCD_TEST_DATA" not in os.environ:
         pytest.skip("NCD_TEST_DATA is not set")
     table = np.loadtxt(Path(os.environ["NCD_TEST_DATA"]) / "tables" / "optdigits.dat", delimiter=",")
