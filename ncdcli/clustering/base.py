@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Problem:
     n_known: int
     k: int | None  # known and novel classes together, > n_known in the NCD setting; None: the method finds it
     novel_only: bool = False
+    domains: NDArray[np.int64] | None = None  # (n,) 0 … of where each row comes from; None: the data do not say
 
     @property
     def given_k(self) -> int:
@@ -31,6 +32,11 @@ class Problem:
         if self.k is None:
             raise ValueError("this method needs k")
         return self.k
+
+    def at(self, rows: NDArray[np.int64]) -> Problem:
+        """The problem of some rows."""
+        domains = None if self.domains is None else self.domains[rows]
+        return replace(self, embeddings=self.embeddings[rows], labels=self.labels[rows], domains=domains)
 
 
 @dataclass(frozen=True)

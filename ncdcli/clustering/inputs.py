@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.clustering.base import Problem
 from ncdcli.clustering.rows import require_finite
 from ncdcli.data.samples import Samples
 from ncdcli.errors import DataError
@@ -26,6 +27,20 @@ def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
         )
     require_finite(embeddings)
     return samples, embeddings
+
+
+def clustering_problem(samples: Samples, embeddings: NDArray[Any], k: int | None) -> Problem:
+    """The problem of clustering the `clustered_rows`, in their order."""
+    rows = clustered_rows(samples)
+    domains = samples.domain_ids
+    return Problem(
+        embeddings=embeddings[rows],
+        labels=samples.training_labels[rows],
+        n_known=len(samples.known),
+        k=k,
+        novel_only=samples.setting == "ncd",
+        domains=None if domains is None else domains[rows],
+    )
 
 
 def clustered_rows(samples: Samples) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ KINDS = {
     "laplacian": "ncdcli.clustering.laplacian:cluster",
     "hdbscan": "ncdcli.clustering.hdbscan:cluster",
     "leiden": "ncdcli.clustering.leiden:cluster",
+    "ddfa": "ncdcli.clustering.ddfa:cluster",
 }
 
 
@@ -33,6 +34,7 @@ class ClusterSection(Section):
 
     k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
     package: ClassVar[Package | None] = None
+    needs_domains: ClassVar[bool] = False  # the data must say where each sample comes from
 
 
 class KMeans(ClusterSection):
@@ -176,7 +178,7 @@ class Ward(ClusterSection):
 
 
 class Snc(ClusterSection):
-    """Hierarchy of first neighbours that keeps known classes apart and can count the clusters (CiPR, Hao et al. 2024)."""
+    """Hierarchy of first neighbours that keeps known classes apart and can count clusters (CiPR, Hao et al. 2024)."""
 
     k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
 
@@ -222,7 +224,7 @@ class Leiden(ClusterSection):
     """Communities of the graph of nearest neighbours (Leiden, Traag et al. 2019; extra `leiden`)."""
 
     k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
-    package: ClassVar[Package] = Package("igraph", "pip install 'ncd-cli[leiden]'")
+    package: ClassVar = Package("igraph", "pip install 'ncd-cli[leiden]'")
 
     kind: Literal["leiden"] = "leiden"
     neighbours: int = Field(15, ge=1, description="nearest samples that are joined to each")
@@ -232,7 +234,28 @@ class Leiden(ClusterSection):
     iterations: int = Field(-1, ge=-1, description="of the algorithm; -1: until nothing changes")
 
 
+class Ddfa(ClusterSection):
+    """Classes told apart by how often they occur in different domains (DDFA, Roberts et al. 2022).
+
+    Needs data that say where each sample comes from, and at least as many domains as classes.
+    """
+
+    needs_domains: ClassVar[bool] = True
+
+    kind: Literal["ddfa"] = "ddfa"
+    classifier: Literal["logistic", "mlp"] = Field(
+        "logistic", description="that tells domains apart: linear in the embedding, or with a hidden layer"
+    )
+    folds: int = Field(5, ge=2, description="parts of the data that are scored by a classifier trained on the others")
+    cells: int | None = Field(
+        None, ge=2, description="groups of samples with like domain probabilities; default: as many as clusters"
+    )
+    restarts: int = Field(10, ge=1, description="of the k-means that makes the cells")
+    iterations: int = Field(1000, ge=1, description="of the factorisation, at most")
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan | Leiden,
+    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan | Leiden
+    | Ddfa,
     Field(discriminator="kind"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -45,6 +46,12 @@ def read_columns(path: Path, *, texts: Sequence[str] = (), numbers: Sequence[str
         hint = "if the file was changed, do its stage again with `--force`"
         raise DataError(f"`{path}` cannot be read: {error}", hint=hint) from error
     return {name: frame[name].to_numpy() for name in types}
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in the header of a CSV file."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
 
 
 def _text(cell: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ncdcli.data.arrays import check_finite, open_embeddings, read_labels
 from ncdcli.data.digests import digest_files, digest_of
 from ncdcli.data.kinds import Embeddings
-from ncdcli.data.names import class_order, repeated_keys
+from ncdcli.data.names import class_order, domain_names, repeated_keys
 from ncdcli.data.sources import FeatureInputs, Inputs, Listing
 from ncdcli.errors import DataError, MissingError
 from ncdcli.words import counted
@@ -23,7 +23,7 @@ class EmbeddingFile:
         self._config = config
         self._paths = {
             name: root / path
-            for name in ("train", "test", "labels", "truth", "test_labels")
+            for name in ("train", "test", "labels", "truth", "test_labels", "domains")
             if (path := getattr(config, name)) is not None
         }
 
@@ -50,7 +50,7 @@ class EmbeddingFile:
     def listing(self) -> Listing:
         """All rows, test rows last. The arrays are scanned once for NaN and infinity."""
         keys, labels, notes = self._part("train", "labels")
-        truth = self._truth(len(labels))
+        truth, domains = self._column("truth", len(labels)), self._column("domains", len(labels))
         classes = [label if label is not None else other for label, other in zip(labels, truth, strict=True)]
         parts = ["labelled" if label is not None else "unlabelled" for label in labels]
         if "unlabelled" not in parts:
@@ -59,9 +59,11 @@ class EmbeddingFile:
             test_keys, test_classes, test_notes = self._part("test", "test_labels")
             keys, classes, notes = [*keys, *test_keys], [*classes, *test_classes], (*notes, *test_notes)
             parts += ["test"] * len(test_keys)
+            domains += [None] * len(test_keys)
         if repeated := repeated_keys(keys):
             raise DataError("samples have the same name", repeated)
-        return Listing(tuple(keys), tuple(classes), np.array(parts), class_order(classes), notes)
+        found = domain_names(domains, np.array(parts) == "test") if "domains" in self._paths else None
+        return Listing(tuple(keys), tuple(classes), np.array(parts), class_order(classes), notes, found)
 
     def inputs(self, keys: Sequence[str]) -> Inputs:
         """The rows of the named samples; memory-mapped where there is one array."""
@@ -95,10 +97,11 @@ class EmbeddingFile:
             names, _ = read_labels(self._paths[labels], len(array))
         return self._names(part, len(array)), names, notes
 
-    def _truth(self, count: int) -> list[str | None]:
-        if "truth" not in self._paths:
+    def _column(self, name: str, count: int) -> list[str | None]:
+        """What a file says of each row of `train`; None throughout where there is no such file."""
+        if name not in self._paths:
             return [None] * count
-        return read_labels(self._paths["truth"], count)[0]
+        return read_labels(self._paths[name], count)[0]
 
     def _names(self, part: str, count: int) -> list[str]:
         """Names of the samples of a part: those of its label file, else their numbers."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import RUNTIME, Section, Version
+from ncdcli.recipe.base import ADDED, RUNTIME, Section, Version
 
 # Each opener is a class with the methods of `ncdcli.data.sources.SourceReader`.
 KINDS = {
@@ -36,6 +36,7 @@ class SourceSection(Section):
 
     modality: ClassVar[str]  # images, tables or embeddings: what backbones say that they read
     label_fields: ClassVar[tuple[str, ...]] = ()  # fields that say where labels are: training depends on none of them
+    domain_field: ClassVar[str | None] = None  # field that says where the domains of samples are
 
 
 class SklearnDigits(SourceSection):
@@ -94,6 +95,7 @@ class Table(SourceSection):
 
     modality: ClassVar[str] = "tables"
     label_fields: ClassVar[tuple[str, ...]] = ("label", "truth")
+    domain_field: ClassVar[str] = "domain"
 
     kind: Literal["table"] = "table"
     train: FilePath = Field(description="the file")
@@ -105,6 +107,9 @@ class Table(SourceSection):
     label: str | int | None = Field(None, description="column with the classes, by name or 0-based number (-1: last)")
     truth: str | int | None = Field(None, description="column with the true classes of pool rows: scoring only")
     id: str | int | None = Field(None, description="column that names a row; the row number otherwise")
+    domain: Annotated[str | int | None, ADDED] = Field(
+        None, description="column that says where a row comes from, which is no feature then: for `ddfa`"
+    )
     drop: tuple[str | int, ...] = Field((), description="columns to ignore")
     categorical: tuple[str | int, ...] | Literal["auto"] = Field("auto", description="columns to one-hot encode")
     missing: tuple[str, ...] = Field(("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value")
@@ -117,11 +122,13 @@ class Embeddings(SourceSection):
 
     modality: ClassVar[str] = "embeddings"
     label_fields: ClassVar[tuple[str, ...]] = ("labels", "truth", "test_labels")
+    domain_field: ClassVar[str] = "domains"
 
     kind: Literal["embeddings"] = "embeddings"
     train: FilePath = Field(description=".npy, n × d, float16/32/64")
     labels: OptionalPath = Field(None, description=".npy of n labels, or CSV with a row per sample; empty: pool")
     truth: OptionalPath = Field(None, description="the same form, for pool rows: scoring only")
+    domains: OptionalPath = Field(None, description="the same form: where each row comes from, for `ddfa`")
     test: OptionalPath = Field(None, description="a second array, never trained on")
     test_labels: OptionalPath = Field(None, description="its labels, in the form of `labels`")
 

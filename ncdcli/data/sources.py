@@ -24,6 +24,7 @@ class Listing:
     parts: NDArray[np.str_]  # (n,) "train" or "test"; or "labelled" / "unlabelled" where the source itself says so
     class_order: tuple[str, ...]  # class names in the source's order: "the first n" means these
     notes: tuple[str, ...] = ()  # what a user should know, e.g. "3 unreadable files left out"
+    domains: tuple[str, ...] | None = None  # n names of where samples come from, "" for test ones that have none
 
 
 @dataclass(frozen=True)

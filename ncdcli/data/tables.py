@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ncdcli.data.digests import digest_files, digest_lines
 from ncdcli.data.kinds import Table
-from ncdcli.data.names import class_order, repeated_keys
+from ncdcli.data.names import class_order, domain_names, repeated_keys
 from ncdcli.data.sources import Inputs, Listing, TableInputs
 from ncdcli.data.table_columns import column_fault, digest_column, is_identifier, is_numeric
 from ncdcli.data.table_encoder import TableEncoder
@@ -33,12 +33,13 @@ class _Columns:
     label: str | None
     truth: str | None
     id: str | None
+    domain: str | None
     features: tuple[str, ...]
     categorical: tuple[str, ...] | None  # None: those that hold text
 
     @property
     def text(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.label, self.truth, self.id) if name is not None)
+        return tuple(name for name in (self.label, self.truth, self.id, self.domain) if name is not None)
 
 
 class TableFile:
@@ -115,7 +116,7 @@ class TableFile:
 
     def _layout(self, path: Path) -> Layout:
         config = self._config
-        named = [name for name in (config.label, config.truth, config.id) if isinstance(name, str)]
+        named = [name for name in (config.label, config.truth, config.id, config.domain) if isinstance(name, str)]
         return detect_layout(
             path, separator=config.separator, header=config.header, missing=config.missing, named=named
         )
@@ -130,15 +131,21 @@ class TableFile:
 
         config = self._config
         label, truth, key = find(config.label, "label"), find(config.truth, "truth"), find(config.id, "id")
+        domain = find(config.domain, "domain")
+        if domain is not None and domain in (label, truth, key):
+            raise DataError(
+                f"column `{domain}` cannot be the domain as well as the label, truth or id of a row",
+                hint="`domain` names the column that says where a row comes from, e.g. the device or the site",
+            )
         dropped = {find(column, "drop") for column in config.drop}
-        features = tuple(name for name in layout.columns if name not in {label, truth, key} | dropped)
+        features = tuple(name for name in layout.columns if name not in {label, truth, key, domain} | dropped)
         if not features:
             raise DataError(f"`{self._train}` has no feature column left", hint="check `separator`, `label` and `drop`")
         categorical = None
         if config.categorical != "auto":
             found = {find(column, "categorical") for column in config.categorical}
             categorical = tuple(name for name in features if name in found)
-        return _Columns(label, truth, key, features, categorical)
+        return _Columns(label, truth, key, domain, features, categorical)
 
     def _read(self) -> tuple[pd.DataFrame, Listing]:
         """The feature columns and the listing, in the same order; read once."""
@@ -233,7 +240,8 @@ def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: N
     differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=True))
     differ = counted(differing, "row has", "rows have")
     notes = (f"{differ} another class in the truth column; the label counts",) if differing else ()
-    return Listing(tuple(keys), classes, parts, class_order(classes), notes)
+    domains = None if columns.domain is None else domain_names(_names(frame[columns.domain]), is_test)
+    return Listing(tuple(keys), classes, parts, class_order(classes), notes, domains)
 
 
 def _names(column: pd.Series) -> list[str | None]:

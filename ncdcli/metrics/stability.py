@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -55,7 +54,7 @@ def stability(
     config: Any = TypeAdapter(ClusterConfig).validate_python(clustering["config"])
     cluster = import_kind(KINDS, clustering["kind"])
     sample = stratified_rows(problem.labels, rows, context.rng(0))
-    part = replace(problem, embeddings=problem.embeddings[sample], labels=problem.labels[sample])
+    part = problem.at(sample)
     pool = part.labels < 0
     partitions = []
     quiet = SilentProgress(context.progress.note)  # a re-clustering is one step of the bar here

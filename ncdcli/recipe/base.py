@@ -44,14 +44,19 @@ class ContentMark:
     """Marks a field that may hold the path of a file whose content decides numbers: fingerprints take its digest."""
 
 
+class AddedMark:
+    """Marks a field that came later, and whose default means what was before: fingerprints leave that out."""
+
+
 RUNTIME = RuntimeMark()
 FILE_CONTENT = ContentMark()
+ADDED = AddedMark()
 
 
 def fields_that_matter(value: Any) -> Any:
     """The JSON form of a section (or of a list, map or scalar) without its runtime fields.
 
-    Defaults are included, so that a changed default is a changed result.
+    Defaults are included, so that a changed default is a changed result; only those of fields marked as added are not.
     """
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
@@ -61,6 +66,7 @@ def fields_that_matter(value: Any) -> Any:
             else fields_that_matter(getattr(value, name))
             for name, info in fields.items()
             if not _marked(info, RuntimeMark)
+            and not (_marked(info, AddedMark) and getattr(value, name) == info.default)
         }
     if isinstance(value, Mapping):
         return {key: fields_that_matter(item) for key, item in value.items()}

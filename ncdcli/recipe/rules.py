@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
-from ncdcli.data.kinds import Card, DataConfig
+from ncdcli.data.kinds import Card, DataConfig, Source
 from ncdcli.models.kinds import BackboneConfig, kinds_that_read
 from ncdcli.objectives.kinds import Augment, PretrainConfig
 from ncdcli.recipe.card_rules import (
@@ -30,9 +30,10 @@ from ncdcli.recipe.card_rules import (
 )
 from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
 from ncdcli.recipe.schema import EvaluateConfig, Expected, Recipe
+from ncdcli.recipe.shape import kinds_of
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
-from ncdcli.words import counted, did_you_mean
+from ncdcli.words import counted, did_you_mean, either
 
 
 def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
@@ -117,6 +118,21 @@ def someone_finds_k(estimate_k: CountingConfig, cluster: ClusterConfig) -> Fault
     elif estimate_k.kind != "none" and cluster.k == "finds":
         message = f"clustering `{cluster.kind}` finds the number of clusters itself"
         yield ("cluster", "kind"), message, "set `estimate_k: {kind: none}`"
+
+
+def domains_are_given(data: DataConfig, cluster: ClusterConfig) -> Faults:
+    """Clustering by domains needs a source that says where samples come from."""
+    card = card_of(data)
+    source = card.source if card is not None else data.source
+    if source is None or not cluster.needs_domains:
+        return
+    message = f"clustering `{cluster.kind}` needs a domain for every sample"
+    if source.domain_field is None:
+        known = either(f"`{kind}`" for kind, section in kinds_of(Source).items() if vars(section).get("domain_field"))
+        yield ("cluster", "kind"), message, f"samples of a source {known} can have one, those of `{source.kind}` cannot"
+    elif getattr(source, source.domain_field) is None:
+        place = "`data.source`" if card is None else "the card's `source`"
+        yield ("cluster", "kind"), message, f"say where samples come from: `{source.domain_field}` in {place}"
 
 
 def protocol_fits_setting(data: DataConfig, evaluate: EvaluateConfig) -> Faults:
@@ -283,7 +299,7 @@ def _n_known(data: DataConfig) -> int | None:
 RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
     Recipe: (
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
-        someone_finds_k,
+        someone_finds_k, domains_are_given,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
         something_to_train, objective_fits_backbone, sampler_fits_objective, views_differ, masks_something,
         augment_fits, figures_can_be_judged,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.clustering.assign import margins, nearest
-from ncdcli.clustering.base import Clustering, Problem
-from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.clustering.base import Clustering
+from ncdcli.clustering.inputs import clustered_rows, clustering_problem, read_inputs
 from ncdcli.clustering.kinds import KINDS
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
@@ -41,13 +41,7 @@ def run(context: StageContext, config: Any) -> None:
     samples, embeddings = read_inputs(context.inputs)
     k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
     rows = clustered_rows(samples)
-    problem = Problem(
-        embeddings=embeddings[rows],
-        labels=samples.training_labels[rows],
-        n_known=len(samples.known),
-        k=k,
-        novel_only=samples.setting == "ncd",
-    )
+    problem = clustering_problem(samples, embeddings, k)
     method = import_kind(KINDS, config.cluster.kind)
     clustering = method(problem, config.cluster, context.rng(), context.progress)
     assignments = assign_all(clustering, samples, embeddings, rows)

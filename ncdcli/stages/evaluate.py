@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.clustering.base import Problem
-from ncdcli.clustering.inputs import clustered_rows, read_inputs
+from ncdcli.clustering.inputs import clustered_rows, clustering_problem, read_inputs
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
 from ncdcli.jsonfile import write_json
@@ -181,15 +180,8 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
         )
         evaluation.missing.append({"what": "stability", "why": why})
         return None
-    problem = Problem(
-        embeddings=evaluation.embeddings[rows],
-        labels=samples.training_labels[rows],
-        n_known=evaluation.n_known,
-        k=evaluation.clustering["given_k"],
-        novel_only=samples.setting == "ncd",
-    )
     return stability(
-        problem,
+        clustering_problem(samples, evaluation.embeddings, evaluation.clustering["given_k"]),
         evaluation.assigned.clusters[rows],
         clustering=evaluation.clustering,
         rows=affordable,

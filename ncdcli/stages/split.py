@@ -34,6 +34,7 @@ class _Rows:
     parts: NDArray[np.str_]  # (n,)
     known: NDArray[np.int64]  # (n,) id of the known class, -1 for others: all that the draw may depend on
     truth: tuple[str | None, ...]  # n class names
+    domains: tuple[str, ...] | None  # n names, where the source gives them
 
 
 def run(context: StageContext, config: Any) -> None:
@@ -54,7 +55,7 @@ def run(context: StageContext, config: Any) -> None:
     rows, roles = _without(rows, roles, "unused")
     _check_roles(roles, rows, known)
     labels = np.where(np.isin(roles, ("labelled", "validation")), rows.known, -1)
-    samples = Samples(tuple(rows.keys.tolist()), roles, labels, known, data.setting)
+    samples = Samples(tuple(rows.keys.tolist()), roles, labels, known, data.setting, rows.domains)
     samples.write(context.output)
     _write_source(context.output, data, samples)
     _write_truth(context.output, rows, roles)
@@ -70,12 +71,14 @@ def _ordered(listing: Listing, known: tuple[str, ...]) -> _Rows:
         listing.parts[order],
         np.array([ids.get(name, -1) if name is not None else -1 for name in truth], np.int64),
         truth,
+        None if listing.domains is None else tuple(listing.domains[row] for row in order),
     )
 
 
 def _take(rows: _Rows, chosen: NDArray[np.int64]) -> _Rows:
     truth = tuple(rows.truth[row] for row in chosen)
-    return _Rows(rows.keys[chosen], rows.parts[chosen], rows.known[chosen], truth)
+    domains = None if rows.domains is None else tuple(rows.domains[row] for row in chosen)
+    return _Rows(rows.keys[chosen], rows.parts[chosen], rows.known[chosen], truth, domains)
 
 
 def _without(rows: _Rows, roles: NDArray[np.str_], role: str) -> tuple[_Rows, NDArray[np.str_]]:
