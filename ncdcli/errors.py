@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,3 +86,20 @@ class Interrupted(NcdError):
     def __init__(self, message: str, *, exit_code: int = 130, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
+
+
+# What a system answers about a path that is there, or could be, and that it will not let us use.
+REFUSALS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO,
+    errno.ESTALE,
+)  # fmt: skip
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def refused(error: BaseException) -> NcdError | None:
+    """The error for a path that the system will not let us use, in plain words; None for any other."""
+    if not isinstance(error, OSError) or error.errno not in REFUSALS or not isinstance(error.filename, str):
+        return None
+    name = error.filename if len(error.filename) <= 100 else f"{error.filename[:50]}…{error.filename[-30:]}"
+    hint = "change who may read and write it (`ls -l` shows it), or name another place" * (error.errno in FORBIDDEN)
+    return NcdError(f"`{name}`: {(error.strerror or str(error)).lower()}", hint=hint)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ncdcli.cli.session import Session
-from ncdcli.errors import Interrupted, NcdError, RecipeError, RunBusyError
+from ncdcli.errors import Interrupted, NcdError, RecipeError, RunBusyError, refused
 from ncdcli.pipeline.failure import resume_command
 
 
@@ -48,7 +48,7 @@ def _print(error: BaseException, found: NcdError, *, resume: str) -> None:
 def _fault(error: BaseException, session: Session) -> NcdError:
     """An exception that nobody raised on purpose, as an error of one line with the path of a log."""
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    fault = NcdError(f"unexpected fault: {message.splitlines()[0]}")
+    fault = refused(error) or NcdError(f"unexpected fault: {message.splitlines()[0]}")
     fault.log = _write_log(error, session)
     return fault
 

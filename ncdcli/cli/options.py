@@ -84,7 +84,7 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing more on stdout.", rich_help_panel=_OUT)
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=_OUT)]
-RootOption = Annotated[Path, typer.Option("--root", metavar="PATH", help="Folder that holds the runs.")]
+RootOption = Annotated[Path, typer.Option("--root", metavar="PATH", help="Folder that holds the runs.", readable=False)]
 
 
 def stage_name(text: str) -> str:

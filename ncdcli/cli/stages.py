@@ -178,7 +178,10 @@ def run_stages(request: Request, session: Session) -> None:
         answer_plan(session, folder, plan)
         return
     check_ready(request.command.name, request.target, resolved, folder, plan, request.resources)
-    results = _execute(request, resolved, folder, session)
+    if plan.nothing_to_do and not folder.can_be_written:  # somebody else's, or an archive: it can still be shown
+        results = _kept(plan)
+    else:
+        results = _execute(request, resolved, folder, session)
     answer_run(
         session,
         folder,
@@ -187,6 +190,16 @@ def run_stages(request: Request, session: Session) -> None:
         expected=expected,
         require_expected=request.require_expected,
     )
+
+
+def _kept(plan: "Plan") -> "list[StageResult]":
+    """The results of a plan that has nothing to do."""
+    from ncdcli.pipeline.runner import StageResult
+
+    return [
+        StageResult(decision.stage, decision.action, 0.0, decision.fingerprint or "", decision.reason)
+        for decision in plan.decisions
+    ]
 
 
 def check_ready(

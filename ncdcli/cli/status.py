@@ -32,7 +32,7 @@ def status(
     root: options.RootOption = Path("runs"),
     json: options.JsonOption = False,
 ) -> None:
-    """Show each stage of a run: done, stale and why, interrupted, missing. Without RUN: all runs."""
+    """Show each stage of a run: done, running, stale and why, interrupted, missing. Without RUN: all runs."""
     from ncdcli.cli.target import find_run
 
     session = session_of(context, json=json)
@@ -50,11 +50,12 @@ def _answer_status(session: Session, folder: RunFolder, *, verify: bool) -> None
     from ncdcli.pipeline.plan import make_plan
 
     plan = make_plan(folder.recipe(), folder, verify=verify)
+    under_way = _under_way(folder, plan)
     stages: list[dict[str, Any]] = [
         {
             "stage": decision.stage,
-            "state": state(folder, decision),
-            "reason": decision.reason,
+            "state": "running" if decision.stage == under_way else state(folder, decision),
+            "reason": "" if decision.stage == under_way else decision.reason,
             "seconds": manifest.seconds if (manifest := folder.manifest(decision.stage)) is not None else None,
         }
         for decision in plan.decisions
@@ -80,8 +81,14 @@ def _answer_status(session: Session, folder: RunFolder, *, verify: bool) -> None
         print_text(f"to go on: ncd run {folder.path}")
 
 
+def _under_way(folder: RunFolder, plan: Plan) -> str | None:
+    """The stage that another process is at, None where nobody works on the run."""
+    events = folder.events.read() if plan.owner is not None else []
+    return str(events[-1].get("stage")) if events and events[-1].get("event") in ("started", "resumed") else None
+
+
 def state(folder: RunFolder, decision: Decision) -> str:
-    """done | stale | interrupted | missing."""
+    """done | stale | interrupted | missing, for a stage that nobody is at."""
     if decision.action == "keep":
         return "done"
     if decision.action == "resume":

@@ -92,7 +92,8 @@ def publish(run: RunFolder, manifest: Manifest) -> None:
 def link_outputs(source: Path, work: Path, manifest: Manifest) -> bool:
     """Fill `work` with read-only hard links to the outputs in `source`, or with copies where links cannot be made.
 
-    False if the files are no longer those of the manifest (another process has replaced them meanwhile).
+    False if the files are no longer those of the manifest (another process has replaced them meanwhile), or are another
+    user's and can be neither linked nor copied.
     """
     files.remove(work)
     work.mkdir(parents=True)
@@ -101,9 +102,9 @@ def link_outputs(source: Path, work: Path, manifest: Manifest) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             _link_or_copy(source / name, target)
-        except FileNotFoundError:
+            target.chmod(READ_ONLY)
+        except (FileNotFoundError, PermissionError):
             return False
-        target.chmod(READ_ONLY)
     return not manifest.changed_outputs(work)
 
 

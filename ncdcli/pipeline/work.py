@@ -61,4 +61,7 @@ def _candidates(run: RunFolder, stage: str, fingerprint: str) -> Iterator[Path]:
 
 
 def _serves(manifest: Manifest, folder: Path, fingerprint: str, *, verify: bool) -> bool:
-    return manifest.fingerprint == fingerprint and not manifest.changed_outputs(folder, verify=verify)
+    try:
+        return manifest.fingerprint == fingerprint and not manifest.changed_outputs(folder, verify=verify)
+    except PermissionError:  # another user's
+        return False

@@ -74,7 +74,7 @@ def invalid(name: str, problems: list[PlacedProblem]) -> RecipeError:
 
 def _decode(content: bytes, name: str) -> str:
     """The text of a file in UTF-8, with or without a byte order mark."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:2]:  # with its mark, or without
         place = Place(Origin(name, ("",)))
         raise invalid(name, [place.problem((), "the file is in UTF-16", hint="save it as UTF-8")])
     try:

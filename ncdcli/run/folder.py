@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class RunFolder:
     def exists(self) -> bool:
         """Whether the folder holds a run."""
         return (self.path / "run.json").is_file()
+
+    @property
+    def can_be_written(self) -> bool:
+        """Whether we may write in the folder, which is there."""
+        return os.access(self.path, os.W_OK)
 
     @property
     def events(self) -> Journal:
@@ -125,7 +131,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NcdError(
-                f"cannot make the folder `{self.path}`: {error.strerror}", hint="choose another `--run`"
+                f"cannot make the folder `{self.path}`: {(error.strerror or str(error)).lower()}",
+                hint="choose another `--run`",
             ) from error
         return hold_lock(self.path, command=command)
 
@@ -156,7 +163,14 @@ class RunFolder:
         """The runs directly below `root`, by name."""
         root = Path(root)
         folders = sorted(root.iterdir()) if root.is_dir() else []
-        return [run for run in map(RunFolder, folders) if run.exists]
+        return [run for run in map(RunFolder, folders) if _is_run(run)]
+
+
+def _is_run(folder: RunFolder) -> bool:
+    try:
+        return folder.exists
+    except PermissionError:  # another user's, among our own
+        return False
 
 
 def read_state(folder: Path, stage: str) -> tuple[Manifest | None, str]:

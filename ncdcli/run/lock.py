@@ -63,7 +63,8 @@ def hold_lock(folder: Path, *, command: str = "", patience_seconds: float = 10.0
         _acquire(lock, folder, patience_seconds=patience_seconds)
     except OSError as error:
         raise NcdError(
-            f"cannot write in `{folder}`: {error.strerror or error}", hint="choose another `--run`"
+            f"cannot write in `{folder}`: {(error.strerror or str(error)).lower()}",
+            hint="make it writable, or choose another `--run`",
         ) from error
     owner = Owner(os.getpid(), socket.gethostname(), command, now())
     try:
@@ -114,5 +115,5 @@ def _busy(folder: Path, owner: Owner | None) -> RunBusyError:
 def _noted_owner(folder: Path) -> Owner | None:
     try:
         return Owner(**json.loads((folder / OWNER).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None

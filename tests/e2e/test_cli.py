@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,14 @@ class TestRun:
         assert result.json["headline"]["name"] == "gcd_v2.unlabelled"
         assert Path(result.json["files"]["cluster"]).is_file()
 
+    def test_a_finished_run_that_cannot_be_written_is_shown(self, ncd: Ncd, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An archive, or somebody else's: there is nothing to do, and nothing is written."""
+        monkeypatch.setattr(RunFolder, "can_be_written", False)
+        before = {path: path.stat().st_mtime_ns for path in Path("runs/tiny").rglob("*")}
+        result = ncd("run tiny.yaml")
+        assert (result.code, result.out.splitlines()[-1]) == (0, "next: ncd show runs/tiny")
+        assert {path: path.stat().st_mtime_ns for path in Path("runs/tiny").rglob("*")} == before
+
     def test_a_finished_run_is_kept(self, ncd: Ncd) -> None:
         manifests = {stage: Path("runs/tiny", stage, "manifest.json").read_bytes() for stage in STAGES}
         assert set(actions(ncd("run tiny.yaml --json")).values()) == {"keep"}
@@ -252,6 +261,16 @@ class TestStatus:
         row = next(line for line in ncd("status tiny").out.splitlines() if line.startswith("cluster"))
         assert "stale" in row
         assert "`cluster.restarts` changed: 2 -> 4" in row
+
+    def test_the_stage_that_another_process_is_at_is_running(self, ncd: Ncd) -> None:
+        shutil.move("runs/tiny/cluster", "runs/tiny/elsewhere")
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "command": "ncd run tiny", "started": "2026-01-01"}
+        Path("runs/tiny/.lock.json").write_text(json.dumps(owner))
+        with open("runs/tiny/events.jsonl", "a") as events:
+            events.write(json.dumps({"event": "started", "stage": "cluster"}) + "\n")
+        states = {stage["stage"]: stage["state"] for stage in ncd("status tiny --json").json["stages"]}
+        assert (states["estimate_k"], states["cluster"]) == ("done", "running")
+        assert ncd("status tiny").out.splitlines()[-1].startswith(f"in use by pid {os.getpid()} ")
 
     def test_verify_sees_a_change_that_hides_its_date(self, ncd: Ncd) -> None:
         path = Path("runs/tiny/cluster/assignments.csv")

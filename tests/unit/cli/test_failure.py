@@ -1,5 +1,6 @@
 """What a person, or a program, reads when a command fails."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_the_last_line_is_the_command_that_goes_on(error: Exception, tmp_path: P
     session = Session(run=tmp_path, arguments=["run", "my recipe.yaml", "--restart", "--set", "seed=1"])
     report(error, session)
     assert capsys.readouterr().err.splitlines()[-1] == "to go on: ncd run 'my recipe.yaml' --set seed=1"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a/b.csv"), "`a/b.csv`: permission denied"),
+        (OSError(errno.EROFS, "Read-only file system", "a"), "`a`: read-only file system"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "`a/b`: not a directory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), f"`{'a' * 50}…{'a' * 30}`: file name too long"),
+        (OSError(errno.EIO, "Input/output error", "a"), "`a`: input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_plain_words(
+    error: OSError, message: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert report(error, Session(run=tmp_path, arguments=["runs"])) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"error: {message}"
+    hints = ["hint: change who may read and write it (`ls -l` shows it), or name another place"]
+    assert lines[1:-2] == (hints if error.errno in (errno.EACCES, errno.EROFS) else [])
+    assert lines[-2] == f"log: {tmp_path / 'ncd.log'}"
+    assert str(error) in (tmp_path / "ncd.log").read_text()
 
 
 def test_hint_log_and_command_are_each_printed_once(tmp_path: Path, capsys: Capture) -> None:

@@ -209,6 +209,35 @@ def test_changed_files_of_another_run_are_not_taken(new_toy, calls):
     assert actions(second.execute())[:2] == [("split", "reuse"), ("train", "run")]
 
 
+def test_files_of_another_user_that_can_be_neither_linked_nor_copied_are_made_again(new_toy, monkeypatch, calls):
+    first, second = new_toy("first"), new_toy("second")
+    first.execute()
+    calls.clear()
+
+    def refuse(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copy2", refuse)
+    assert actions(second.execute()) == [(stage, "run") for stage in ALL]
+    assert second.files() == first.files()
+    assert list((second.run.path / ".work").iterdir()) == []
+
+
+def test_runs_of_another_user_that_cannot_be_read_are_passed_over(new_toy, monkeypatch):
+    first, second = new_toy("first"), new_toy("second")
+    first.execute()
+    exists = type(first.run).exists.fget
+
+    def refuse(run):
+        if run.path.name == "first":
+            raise PermissionError(errno.EACCES, "Permission denied", str(run.path / "run.json"))
+        return exists(run)
+
+    monkeypatch.setattr(type(first.run), "exists", property(refuse))
+    assert actions(second.execute()) == [(stage, "run") for stage in ALL]
+
+
 def test_origin_that_changes_while_it_is_linked_is_not_taken(new_toy, monkeypatch, calls):
     first, second = new_toy("first"), new_toy("second")
     first.execute()
