@@ -80,6 +80,10 @@ WorkersOption = Annotated[
 DownloadOption = Annotated[
     bool, typer.Option("--download", help="Bring the data set if it is absent.", rich_help_panel=_HOW)
 ]
+TensorBoardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write losses for TensorBoard, to RUN/tensorboard.", rich_help_panel=_OUT),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing more on stdout.", rich_help_panel=_OUT)
 ]

@@ -10,6 +10,7 @@ import typer
 from ncdcli.cli import options
 from ncdcli.cli.requirements import EXPECTED, Requirement, parse_requirement
 from ncdcli.cli.session import Session, session_of
+from ncdcli.cli.tensorboard import FOLDER, TensorBoardProgress, check_tensorboard
 from ncdcli.errors import MissingError, UsageError
 from ncdcli.pipeline.spec import BY_NAME
 
@@ -59,6 +60,7 @@ class Request:
     resources: "Resources"
     requirements: tuple[Requirement, ...]
     require_expected: bool
+    tensorboard: bool
 
 
 def add_stage_commands(app: typer.Typer) -> None:
@@ -95,6 +97,7 @@ def _function(command: StageCommand) -> Callable[..., None]:
         devices: options.DevicesOption = 1,
         workers: options.WorkersOption = 0,
         download: options.DownloadOption = False,
+        tensorboard: options.TensorBoardOption = False,
         json: options.JsonOption = False,
         quiet: options.QuietOption = False,
     ) -> None:
@@ -114,6 +117,7 @@ def _function(command: StageCommand) -> Callable[..., None]:
             resources=Resources(options.check_device(device), devices, workers, download),
             requirements=_requirements(require or (), stages, command),
             require_expected=EXPECTED in (require or ()),
+            tensorboard=tensorboard,
         )
         run_stages(request, session)
 
@@ -178,6 +182,8 @@ def run_stages(request: Request, session: Session) -> None:
         answer_plan(session, folder, plan)
         return
     check_ready(request.command.name, request.target, resolved, folder, plan, request.resources)
+    if request.tensorboard:
+        check_tensorboard()
     if plan.nothing_to_do and not folder.can_be_written:  # somebody else's, or an archive: it can still be shown
         results = _kept(plan)
     else:
@@ -228,6 +234,9 @@ def _execute(
     from ncdcli.pipeline.runner import execute
 
     session.run = folder.path
+    progress = open_progress(quiet=session.quiet)
+    if request.tensorboard:
+        progress = TensorBoardProgress(progress, folder.path / FOLDER)
     return execute(
         resolved,
         folder,
@@ -235,6 +244,6 @@ def _execute(
         force=request.force,
         restart=request.restart,
         resources=request.resources,
-        progress=open_progress(quiet=session.quiet),
+        progress=progress,
         command=session.command,
     )

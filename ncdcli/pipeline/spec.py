@@ -84,7 +84,10 @@ STAGES = (
     ),
     StageSpec(
         "report", 1, "ncdcli.stages.report",
-        ("name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate", "report"),
+        (
+            "name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate", "report",
+            "expected",
+        ),
         (
             "split/samples.csv", "split/classes.json", "split/source.json", "split/truth.csv?",
             "pretrain/model.json", "pretrain/metrics.jsonl?", "embed/embeddings.npy", "estimate_k/k.json",

@@ -19,13 +19,14 @@ from ncdcli.reports import describe, features, overview, suggestions
 from ncdcli.reports.charts import Line, Mark, line_chart
 from ncdcli.reports.confusion import Mistake, mistakes, ordered_confusion
 from ncdcli.reports.describe import Description
+from ncdcli.reports.expected import expected_table, judge
 from ncdcli.reports.facts import criteria, series
 from ncdcli.reports.features import Columns, Feature, Rule
 from ncdcli.reports.mapdata import cell, hue, map_data, table_rows
 from ncdcli.reports.page import render
 from ncdcli.reports.projection import FIT_ROWS, Map, choose_rows, make_maps, principal_axes
 from ncdcli.reports.results import Results
-from ncdcli.reports.scores import headline
+from ncdcli.reports.scores import headline, numbers_by_path
 from ncdcli.reports.suggestions import Merge, Split
 from ncdcli.reports.thumbnails import Album, Thumbnails, make_thumbnails
 from ncdcli.words import counted
@@ -192,6 +193,7 @@ def render_report(context: StageContext, config: Any, results: Results, discover
         protocol_text=_protocol_text(results),
         selection=results.metrics.get("selection", "last"),
         scores=overview.score_rows(results.metrics),
+        published=expected_table(judge(config.expected, numbers_by_path(results.metrics))),
         not_available=results.metrics.get("not_available", ()),
         map_data=map_data(
             results, discovery.maps, discovery.thumbnails, discovery.table.hover if discovery.table else {}

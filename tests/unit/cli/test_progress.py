@@ -1,6 +1,7 @@
 """Progress where stderr is no terminal, and on one."""
 
 import io
+import re
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_the_reporter_suits_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(open_progress(file=io.StringIO()), LineProgress)
     assert isinstance(open_progress(file=Terminal()), BarProgress)
     assert isinstance(open_progress(quiet=True, file=Terminal()), SilentProgress)
+
+
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing sets a colour: the codes 30 to 49 and 90 to 107 of a terminal."""
+
+    def shown() -> list[str]:
+        file = Terminal()
+        with BarProgress(file).track("training", 2) as tick:
+            tick(1, loss=0.5)
+        return re.findall(r"\x1b\[(?:\d+;)*(?:[34]\d|9\d|10[0-7])[\d;]*m", file.getvalue())
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert shown()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown() == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -21,8 +21,8 @@ def test_sections_are_those_of_the_recipe_and_each_is_seen_by_one_stage_that_com
     *computing, report = STAGES
     seen = [section for spec in computing for section in spec.sections]
     labels = {"version", "name", "description", "seed"}
-    assert sorted(seen) == sorted(set(Recipe.model_fields) - labels - {"report"})
-    assert set(report.sections) == {*seen, "report", "name", "description"}
+    assert sorted(seen) == sorted(set(Recipe.model_fields) - labels - {"report", "expected"})
+    assert set(report.sections) == {*seen, "report", "expected", "name", "description"}
 
 
 def test_only_evaluate_and_what_comes_after_it_is_given_the_truth():
