@@ -59,8 +59,8 @@ class Request:
     dry_run: bool
     resources: "Resources"
     requirements: tuple[Requirement, ...]
-    require_expected: bool
     tensorboard: bool
+    require_expected: bool
 
 
 def add_stage_commands(app: typer.Typer) -> None:
@@ -116,8 +116,8 @@ def _function(command: StageCommand) -> Callable[..., None]:
             dry_run=dry_run,
             resources=Resources(options.check_device(device), devices, workers, download),
             requirements=_requirements(require or (), stages, command),
-            require_expected=EXPECTED in (require or ()),
             tensorboard=tensorboard,
+            require_expected=EXPECTED in (require or ()),
         )
         run_stages(request, session)
 
