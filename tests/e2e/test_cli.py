@@ -160,7 +160,7 @@ class TestRun:
         result = fresh("run tiny.yaml --until split")
         assert result.code == 0
         assert result.out.splitlines()[-2:] == ["samples: runs/tiny/split/samples.csv", "next: ncd run runs/tiny"]
-        assert sorted(path.name for path in Path("runs/tiny").glob("[a-z]*/")) == ["split"]
+        assert [path.name for path in Path("runs/tiny").glob("[a-z]*") if path.is_dir()] == ["split"]
 
     def test_dry_run_says_what_and_why_and_writes_nothing(self, fresh: Ncd) -> None:
         result = fresh("run tiny.yaml --dry-run --json")
@@ -501,7 +501,7 @@ class TestDoctor:
 
         result = ncd("doctor --json")
         assert result.code == 0
-        assert result.json["packages"]["torch"] == torch.__version__
+        assert result.json["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # +cpu, +cu130
         assert result.json["data_root"]
         absent = {name for name, version in result.json["packages"].items() if version is None}
         assert {item["what"] for item in result.json["missing"]} == absent
