@@ -48,7 +48,7 @@ def cluster(problem: Problem, config: Ddfa, rng: np.random.Generator, progress: 
     """The k classes whose shares differ between domains, in labelled and unlabelled rows (NCD: unlabelled rows alone).
 
     Labels only name the clusters: see `cluster_without_labels`. New samples, whose domain is not asked for, go to the
-    nearest mean. The objective is the error of the factorisation.
+    nearest mean. A cluster that no row is in is left out. The objective is the error of the factorisation.
 
     Raises DataError where rows have no domain or there are fewer domains than clusters, for embeddings that are not
     finite or too few, RecipeError for a k below the known classes.

@@ -45,6 +45,8 @@ def cluster(problem: Problem, config: Snc, rng: np.random.Generator, progress: P
     """
     check_problem(problem, pinned=True)
     rows = as_rows(problem.embeddings)
+    if rows.shape[1] == 1:
+        config = config.model_copy(update={"spherical": False})  # a single column has no direction
     if config.spherical:
         rows = unit_rows(rows)
     facts: dict[str, Any] = {}

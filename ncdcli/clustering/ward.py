@@ -45,7 +45,8 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
     With `mean_shift` rounds, rows are scaled to unit length and smoothed (`shift`) again and again; after each round
     the clusters are scored by their Hungarian accuracy on labelled rows, and those of the best round, the first of
     equal ones, are the answer. Smoothing ends after two rounds without a better one, and does not begin without
-    labelled rows. Centroids are means of the rows as they were before, of unit length where the rows are.
+    labelled rows or with a single column, which has no direction. Centroids are means of the rows as they were before,
+    of unit length where the rows are.
 
     Trees take n² of memory: `max_samples` rows, every class in its share, are clustered, and the others go to the
     nearest mean. How clusters get their names: see `cluster_without_labels`. Where fewer than k rows are distinct,
@@ -55,6 +56,8 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
     """
     check_problem(problem)
     rows = as_rows(problem.embeddings)
+    if rows.shape[1] == 1:
+        config = config.model_copy(update={"mean_shift": 0})
     if config.mean_shift:
         rows = unit_rows(rows)
     known = np.flatnonzero(problem.labels >= 0)
@@ -63,7 +66,7 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
         labels = problem.labels[problem.labels < 0] if problem.novel_only else problem.labels
         sample = stratified_rows(labels, max(config.max_samples, 2 * k), rng)
         with progress.track("Ward", None) as tick:
-            if not problem.novel_only or not config.mean_shift:
+            if not problem.novel_only or not len(known):
                 found = _best_round(part[sample], labels[sample], k, config, tick)
             else:
                 guide = known[stratified_rows(problem.labels[known], config.max_samples, rng)]

@@ -238,6 +238,13 @@ def test_a_large_offset_does_not_drown_the_distances(silent):
     assert agreement(answer.assignments, classes) == 1
 
 
+def test_a_single_column_is_clustered_by_its_values(silent):
+    rows = np.array([1, 1.1, 1.2, 50, 51, 90, 91, 92], np.float32)[:, None]
+    answer = solve(Problem(rows, np.array([0, -1, -1, 1, -1, -1, -1, -1]), 2, 3), silent)
+    assert answer.assignments.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert answer.centroids[1] == 50.5
+
+
 def test_one_row_and_equal_rows_have_an_answer(silent):
     single = solve(Problem(np.array([[2.0, 1.0]]), np.array([-1]), 0, 1), silent, spherical=False)
     assert single.centroids.tolist() == [[2.0, 1.0]]

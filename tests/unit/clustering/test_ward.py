@@ -112,6 +112,19 @@ def test_rows_outside_the_sample_go_to_the_nearest_mean(silent):
     assert agreement(answer.assignments, classes) == 1
 
 
+def test_a_single_column_is_neither_scaled_nor_smoothed(silent):
+    rows = np.array([1, 1.1, 1.2, 50, 51, 90, 91, 92], np.float32)[:, None]
+    answer = solve(Problem(rows, np.array([0, -1, -1, 1, -1, -1, -1, -1]), 2, 3), silent)
+    assert answer.assignments.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert answer.centroids[1] == 50.5
+
+
+def test_the_ncd_setting_needs_no_known_class(silent):
+    rows, classes = blobs(k=2)
+    answer = solve(Problem(rows, np.full(60, -1), 0, 2, novel_only=True), silent)
+    assert agreement(answer.assignments, classes) == 1
+
+
 def test_with_more_clusters_than_distinct_rows_equal_ones_stay_together(silent):
     rows = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)
     answer = solve(Problem(rows, np.full(12, -1), 0, 5), silent)
