@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 from ncdcli.clustering.rows import blocks
@@ -76,9 +77,9 @@ def principal_axes(embeddings: NDArray[Any], rows: NDArray[np.int64], *, width: 
     values -= mean
     tall = len(values) >= values.shape[1]
     gram = values.T @ values if tall else values @ values.T
-    variances, vectors = np.linalg.eigh(gram)
-    order = np.argsort(variances)[::-1][: min(width, len(variances))]
-    variances, vectors = np.maximum(variances[order], 0), vectors[:, order]
+    side = len(gram)
+    variances, vectors = eigh(gram, subset_by_index=[max(side - width, 0), side - 1])
+    variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
     if not tall:
         vectors = values.T @ vectors
         lengths = np.linalg.norm(vectors, axis=0)

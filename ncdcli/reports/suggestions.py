@@ -81,19 +81,21 @@ def suggest_splits(
     values: Values, groups: NDArray[np.int64], *, clusters: Iterable[int], rng: np.random.Generator
 ) -> list[Split]:
     """Clusters with an empty stretch inside, the emptiest first."""
-    found = []
-    for cluster in clusters:
-        rows = _draw(np.flatnonzero(groups == cluster), rng)
-        if len(rows) < 2 * LEAST:
-            continue
-        best = min((_apart(values[rows], parts, rng) for parts in PARTS), key=lambda pair: pair[0])
-        valley, projected = best
-        if valley < GAP:
-            sides = [np.flatnonzero(projected < 0), np.flatnonzero(projected >= 0)]
-            inside = [side[np.argsort(np.abs(projected[side] - np.median(projected[side])))[:4]] for side in sides]
-            examples = (tuple(rows[inside[0]].tolist()), tuple(rows[inside[1]].tolist()))
-            found.append(Split(cluster, round(valley, 4), (len(sides[0]), len(sides[1])), len(rows), examples))
-    return sorted(found, key=lambda split: (split.valley, split.cluster))
+    with threadpool_limits(1):  # once: to ask which libraries there are takes longer than a small k-means
+        drawn = [(cluster, _draw(np.flatnonzero(groups == cluster), rng)) for cluster in clusters]
+        splits = [_split(values, cluster, rows, rng) for cluster, rows in drawn if len(rows) >= 2 * LEAST]
+    return sorted(filter(None, splits), key=lambda split: (split.valley, split.cluster))
+
+
+def _split(values: Values, cluster: int, rows: NDArray[np.int64], rng: np.random.Generator) -> Split | None:
+    best = min((_apart(values[rows], parts, rng) for parts in PARTS), key=lambda pair: pair[0])
+    valley, projected = best
+    if valley >= GAP:
+        return None
+    sides = [np.flatnonzero(projected < 0), np.flatnonzero(projected >= 0)]
+    inside = [side[np.argsort(np.abs(projected[side] - np.median(projected[side])))[:4]] for side in sides]
+    examples = (tuple(rows[inside[0]].tolist()), tuple(rows[inside[1]].tolist()))
+    return Split(cluster, round(valley, 4), (len(sides[0]), len(sides[1])), len(rows), examples)
 
 
 def valley_of(projected: Values) -> float:
@@ -184,8 +186,7 @@ def _lines(values: Values, parts: int, rng: np.random.Generator) -> list[tuple[V
     """Centre of each part that k-means finds, with that of all the others."""
     from sklearn.cluster import KMeans
 
-    with threadpool_limits(1):
-        found = KMeans(parts, n_init=2, random_state=int(rng.integers(2**31))).fit_predict(values)
+    found = KMeans(parts, n_init=2, random_state=int(rng.integers(2**31))).fit_predict(values)
     sides = [found == part for part in range(1 if parts == 2 else parts)]
     return [(values[side].mean(axis=0), values[~side].mean(axis=0)) for side in sides if side.any() and not side.all()]
 
