@@ -26,6 +26,7 @@ KINDS = {
     "snc_score": "ncdcli.counting.snc_score:estimate",
     "size_filter": "ncdcli.counting.size_filter:all_large",
     "matched_size_filter": "ncdcli.counting.size_filter:unmatched_large",
+    "split_merge": "ncdcli.counting.split_merge:estimate",
     "consensus": "ncdcli.counting.consensus:estimate",
 }
 
@@ -56,6 +57,7 @@ _Member = Literal[
     "snc_score",
     "size_filter",
     "matched_size_filter",
+    "split_merge",
 ]
 _PoolSample = Annotated[int | None, Field(ge=100, description="estimate on a sample of so many unlabelled rows")]
 
@@ -234,6 +236,19 @@ class MatchedSizeFilter(CountingSection):
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 
+class SplitMerge(CountingSection):
+    """GPC's criterion: where splits and merges of a semi-supervised Gaussian mixture end."""
+
+    kind: Literal["split_merge"] = "split_merge"
+    low: int | None = Field(None, ge=2, description="least answer; default: number of known classes (ncd: one more)")
+    high: int | None = Field(None, ge=2, description="greatest answer; default: 3 × known classes + 10")
+    start: int | None = Field(None, ge=1, description="clusters to begin with; default: the mixture's own")
+    rounds: int = Field(30, ge=1, description="of splits and merges, at most")
+    explore: float = Field(0.0, ge=0, le=1, description="chance of a split or merge that the ratio refuses (GPC: 0.1)")
+    restarts: int = Field(5, ge=1, description="runs from other starts; the answer is the median of theirs")
+    max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
+
+
 class Consensus(CountingSection):
     """The median of several criteria, each with its default settings."""
 
@@ -261,6 +276,7 @@ CountingConfig = Annotated[
     | SncScore
     | SizeFilter
     | MatchedSizeFilter
+    | SplitMerge
     | Consensus,
     Field(discriminator="kind"),
 ]
@@ -278,4 +294,5 @@ SECTIONS: dict[str, type[Section]] = {
     "snc_score": SncScore,
     "size_filter": SizeFilter,
     "matched_size_filter": MatchedSizeFilter,
+    "split_merge": SplitMerge,
 }
