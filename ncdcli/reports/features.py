@@ -22,6 +22,7 @@ CATEGORIES = 20  # of a column, the most frequent ones
 DEPTH = 3  # conditions of a rule
 LEAST = 10  # rows of a cluster below which there is no rule
 WORTH = 0.35  # F1 on the rows that a rule was not made from, below which it says too little
+ERRORS = 3.0  # standard errors that a difference must have: a dozen rows differ in something by chance
 SMALLEST = 0.2  # standardised difference that is worth a line: "small" by Cohen's convention
 
 
@@ -88,16 +89,19 @@ def distinguishing(
     elsewhere = (all_sums - sums) / np.maximum(all_counts - counts, 1)
     usable = (counts > 0) & (all_counts - counts > 0) & (spread > 0)
     difference = np.where(usable, (here - elsewhere) / np.where(spread > 0, spread, 1), 0.0)
+    error = np.sqrt(1 / np.maximum(counts, 1) + 1 / np.maximum(all_counts - counts, 1))
+    least = np.maximum(SMALLEST, ERRORS * error)
     found = {}
     for position, cluster in enumerate(clusters):
-        order = np.argsort(-np.abs(difference[position]), kind="stable")
+        sizes = np.round(np.abs(difference[position]), 9)
+        order = np.lexsort((difference[position] < 0, -sizes))  # of equals, what it is before what it is not
         features = [
             Feature(
                 table.columns[f], table.categories[f], float(here[position, f]), float(elsewhere[position, f]),
                 float(difference[position, f]),
             )
             for f in order
-            if abs(difference[position, f]) >= SMALLEST
+            if abs(difference[position, f]) >= least[position, f]
         ]  # fmt: skip
         found[cluster] = _one_of_a_column(features)[:top]
     return found
@@ -217,7 +221,18 @@ def _conditions(tree: DecisionTreeClassifier, node: int, table: Columns) -> tupl
 def _condition(table: Columns, feature: int, low: float, high: float) -> str:
     column, category = column_text(table.columns[feature]), table.categories[feature]
     if category is not None:
-        return f"{column} is {category}" if np.isfinite(low) else f"{column} is not {category}"
+        other = _only_other(table, feature)
+        if np.isfinite(low) or other is not None:
+            return f"{column} is {category if np.isfinite(low) else other}"
+        return f"{column} is not {category}"
     if np.isfinite(low) and np.isfinite(high):
         return f"{short(low)} < {column} ≤ {short(high)}"
     return f"{column} > {short(low)}" if np.isfinite(low) else f"{column} ≤ {short(high)}"
+
+
+def _only_other(table: Columns, feature: int) -> str | None:
+    """The other category of a column that has two."""
+    same = [f for f in range(len(table.columns)) if table.columns[f] == table.columns[feature]]
+    if len(same) != 2 or not (table.values[:, same].sum(axis=1) == 1).all():
+        return None
+    return table.categories[same[0] if same[1] == feature else same[1]]
