@@ -224,7 +224,7 @@ class Leiden(ClusterSection):
     """Communities of the graph of nearest neighbours (Leiden, Traag et al. 2019; extra `leiden`)."""
 
     k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
-    package: ClassVar = Package("igraph", "pip install 'ncd-cli[leiden]'")
+    package: ClassVar[Package] = Package("igraph", "pip install 'ncd-cli[leiden]'")
 
     kind: Literal["leiden"] = "leiden"
     neighbours: int = Field(15, ge=1, description="nearest samples that are joined to each")
