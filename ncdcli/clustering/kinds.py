@@ -22,6 +22,7 @@ KINDS = {
     "hdbscan": "ncdcli.clustering.hdbscan:cluster",
     "leiden": "ncdcli.clustering.leiden:cluster",
     "ddfa": "ncdcli.clustering.ddfa:cluster",
+    "gmm": "ncdcli.clustering.gmm:cluster",
 }
 
 
@@ -72,15 +73,43 @@ class SemiKMeans(ClusterSection):
 
 
 class SemiGmm(ClusterSection):
-    """Gaussian mixture with labelled samples pinned, that finds k by splits and merges (GPC, Zhao et al. 2023)."""
+    """Gaussian mixture with labelled samples pinned, that can find k by splits and merges (GPC, Zhao et al. 2023)."""
 
     k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
 
     kind: Literal["semi_gmm"] = "semi_gmm"
-    split_merge: bool | None = Field(None, description="find k by splits and merges; default: where no k is given")
-    start: int | None = Field(None, ge=1, description="clusters to begin the search of k with; default: k if given")
+    covariance: Literal["tied", "full", "diagonal", "spherical"] = Field(
+        "tied",
+        description="one for all clusters; or of each cluster: any, along the axes, or the same in all directions",
+    )
+    dimensions: int | None = Field(
+        64, ge=1, description="principal components in which the mixture is fitted; null: the embeddings as they are"
+    )
+    regularization: float = Field(
+        0.01, gt=0, description="added to every variance, as a part of the mean variance of the columns"
+    )
+    restarts: int = Field(10, ge=1, description="of the NCD k-means that gives the start")
+    iterations: int = Field(100, ge=1, description="of EM, at most")
+    tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
+    split_merge: bool | None = Field(
+        None, description="find k by splits and merges, from k or `start`; default: where `estimate_k` gives no k"
+    )
+    start: int | None = Field(
+        None, ge=1, description="clusters to begin the search of k with; default: k, or twice the known classes"
+    )
     rounds: int = Field(30, ge=1, description="of splits and merges, at most")
-    explore: float = Field(0.0, ge=0, le=1, description="chance of a split or merge that the ratio refuses (GPC: 0.1)")
+    explore: float = Field(
+        0.0, ge=0, le=1, description="chance of a split or merge that is not for the better (GPC: 0.1)"
+    )
+    calibrate: bool = Field(
+        True, description="judge splits and merges so that known classes are neither split nor merged; false: as GPC"
+    )
+    ratio_dimensions: int | None = Field(
+        None, ge=1, description="principal components to judge by; default: by known classes, 16 without `calibrate`"
+    )
+    mean_strength: float = Field(
+        0.1, gt=0, description="rows that the prior of a cluster's mean is worth (GPC: 0.0001)"
+    )
 
 
 class NcdKMeans(ClusterSection):
@@ -254,8 +283,38 @@ class Ddfa(ClusterSection):
     iterations: int = Field(1000, ge=1, description="of the factorisation, at most")
 
 
+class Gmm(ClusterSection):
+    """Gaussian mixture fitted by EM from the best of several k-means; labels are used only to name clusters."""
+
+    kind: Literal["gmm"] = "gmm"
+    covariance: Literal["tied", "full", "diagonal", "spherical"] = Field(
+        "tied",
+        description="one for all clusters; or of each cluster: any, along the axes, or the same in all directions",
+    )
+    dimensions: int | None = Field(
+        64, ge=1, description="principal components in which the mixture is fitted; null: the embeddings as they are"
+    )
+    regularization: float = Field(
+        0.01, gt=0, description="added to every variance, as a part of the mean variance of the columns"
+    )
+    restarts: int = Field(10, ge=1, description="of the k-means that gives the start; the lowest objective counts")
+    iterations: int = Field(100, ge=1, description="of EM, at most")
+    tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
+
+
 ClusterConfig = Annotated[
-    KMeans | SemiKMeans | SemiGmm | NcdKMeans | Spectral | NcdSpectral | Ward | Snc | Laplacian | Hdbscan | Leiden
-    | Ddfa,
+    KMeans
+    | SemiKMeans
+    | SemiGmm
+    | NcdKMeans
+    | Spectral
+    | NcdSpectral
+    | Ward
+    | Snc
+    | Laplacian
+    | Hdbscan
+    | Leiden
+    | Ddfa
+    | Gmm,
     Field(discriminator="kind"),
 ]

@@ -85,8 +85,8 @@ STAGES = (
     StageSpec(
         "report", 1, "ncdcli.stages.report",
         (
-            "name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate", "report",
-            "expected",
+            "name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate",
+            "report", "expected",
         ),
         (
             "split/samples.csv", "split/classes.json", "split/source.json", "split/truth.csv?",
