@@ -45,7 +45,9 @@ def check_finite(array: NDArray[Any], path: Path) -> tuple[str, ...]:
         zeros += int((block == 0).all(axis=1).sum())
     if bad_count:
         shown = ", ".join(map(str, bad)) + (", …" if bad_count > SHOWN else "")
-        problem = Problem(f"{bad_count} of {len(array)} rows hold NaN or infinity: rows {shown}", place=str(path))
+        hold, which = ("rows holds", "row") if bad_count == 1 else ("rows hold", "rows")
+        message = f"{bad_count:,} of {len(array):,} {hold} NaN or infinity: {which} {shown}"
+        problem = Problem(message, place=str(path))
         hint = "remove these rows, or compute them again: `rows = np.isfinite(x).all(axis=1)`"
         raise DataError("the embeddings cannot be used as they are", [problem], hint=hint)
     if zeros:

@@ -87,6 +87,9 @@ def survey_table(source: Table) -> Survey:
     empty = int(inputs.frame.isna().sum().sum())
     columns = inputs.frame.shape[1]
     constant = [str(name) for name in inputs.frame.columns if inputs.frame[name].nunique(dropna=False) == 1]
+    if len(constant) == columns:
+        hint = "check `--label`, and that the other columns hold numbers or few different texts"
+        raise DataError("no column of the table tells its rows apart: all are constant, or identifiers", hint=hint)
     found = [
         f"{counted(columns, 'feature column')}, {len(inputs.categorical)} of text",
         counted(empty, "missing value"),

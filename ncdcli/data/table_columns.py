@@ -8,6 +8,7 @@ import numpy as np
 
 from ncdcli.data.digests import digest_lines
 from ncdcli.errors import Problem
+from ncdcli.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,8 @@ def column_fault(name: str, column: pd.Series, *, texts_allowed: bool) -> Proble
             return None
         hint = "correct them, or list `inf` and `-inf` in `missing`"
         return Problem(
-            f"column `{name}`: {len(infinite)} infinite values, first in row {infinite[0]} (from 0)", hint=hint
+            f"column `{name}`: {counted(len(infinite), 'infinite value')}, first in row {infinite[0]} (from 0)",
+            hint=hint,
         )
     present = column.dropna().astype(str)
     slips = present[pd.to_numeric(present, errors="coerce").isna()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF16_BE as UTF_16_BE
+from codecs import BOM_UTF16_LE as UTF_16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "space": " "}  # in the order of preference
 SAMPLE_ROWS = 200
 ENCODING = "utf-8-sig"  # UTF-8, with or without a byte-order mark
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,23 @@ def is_number(cell: str) -> bool:
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
     """The error for a file in another encoding."""
-    hint = f"`iconv -f latin1 -t utf-8 {path.name} > utf8-{path.name}`, if it is Latin-1"
+    with open(path, "rb") as file:
+        wide = file.read(2) in (UTF_16_LE, UTF_16_BE)
+    name, condition = ("utf-16", "") if wide else ("latin1", ", if it is Latin-1")
+    hint = f"`iconv -f {name} -t utf-8 {path.name} > utf8-{path.name}`{condition}"
     return DataError(f"`{path}` is not text in UTF-8 (byte {error.start})", hint=hint)
+
+
+def _refuse_nul(path: Path) -> None:
+    """Nothing, or DataError: no text holds the character U+0000, and no recipe could name a class that does."""
+    before = 0
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            at = block.find(b"\0")
+            if at >= 0:
+                hint = "it is damaged, or no text; a table in UTF-16 is turned into UTF-8 by `iconv -f utf-16 -t utf-8`"
+                raise DataError(f"`{path}` holds the character U+0000 (byte {before + at})", hint=hint)
+            before += len(block)
 
 
 def _first_lines(path: Path) -> tuple[int, list[str], bool]:
@@ -126,6 +144,7 @@ def _first_lines(path: Path) -> tuple[int, list[str], bool]:
             complete = next(file, None) is None
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from error
+    _refuse_nul(path)
     skip = next((number for number, line in enumerate(lines) if not line.startswith("@")), len(lines))
     return skip, lines[skip:], complete
 

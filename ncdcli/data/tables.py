@@ -236,7 +236,8 @@ def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: N
     if not has_label[~is_test].all():
         parts = np.where(is_test, "test", np.where(has_label, "labelled", "unlabelled"))
     if repeated := repeated_keys(keys):
-        raise DataError("rows of the table have the same id", repeated)
+        hint = "give each row an id of its own, or leave `id` out: rows are numbered then"
+        raise DataError("rows of the table have the same id", repeated, hint=hint)
     differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=True))
     differ = counted(differing, "row has", "rows have")
     notes = (f"{differ} another class in the truth column; the label counts",) if differing else ()

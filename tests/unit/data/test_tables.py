@@ -131,7 +131,7 @@ def test_ids_name_the_rows(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fields", "message", "hint"),
     [
-        ("x,k\n1,a\ninf,b\n", {"label": "k"}, "column `x`: 1 infinite values, first in row 1 (from 0)", "`missing`"),
+        ("x,k\n1,a\ninf,b\n", {"label": "k"}, "column `x`: 1 infinite value, first in row 1 (from 0)", "`missing`"),
         (
             "x,k\n" + "1,a\n" * 20 + "oops,b\n", {"label": "k"},
             "column `x`: 1 of 21 cells are not numbers, first in row 20 (from 0): `oops`", "`categorical`",
