@@ -94,10 +94,14 @@ REFUSALS = (
     errno.ESTALE,
 )  # fmt: skip
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota answers
 
 
 def refused(error: BaseException) -> NcdError | None:
-    """The error for a path that the system will not let us use, in plain words; None for any other."""
+    """The error for a path that the system will not let us use, or a full disk, in plain words; None for any other."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = f": could not write `{error.filename}`" if isinstance(error.filename, str) else ""
+        return NcdError(f"the disk is full{where}", hint="free some space, or write elsewhere")
     if not isinstance(error, OSError) or error.errno not in REFUSALS or not isinstance(error.filename, str):
         return None
     name = error.filename if len(error.filename) <= 100 else f"{error.filename[:50]}…{error.filename[-30:]}"

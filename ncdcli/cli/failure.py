@@ -27,7 +27,8 @@ def report(error: BaseException, session: Session) -> int:
     with suppress(OSError):  # nobody reads stderr any more
         _print(error, found, resume=resume)
     if session.json and not session.answered:
-        session.answer(_as_object(error, found, resume=resume))
+        with suppress(OSError):  # nor stdout
+            session.answer(_as_object(error, found, resume=resume))
     return found.exit_code
 
 

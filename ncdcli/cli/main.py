@@ -127,9 +127,13 @@ def _flushed(code: int) -> int:
     """`code`, once stdout is out; a reader that went away (`ncd runs | head -1`) is no reason for a traceback."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SIGPIPE_EXIT
+        if isinstance(error, BrokenPipeError):
+            return SIGPIPE_EXIT
+        from ncdcli.cli.failure import report
+
+        return code or report(error, Session())
     return code
 
 

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from ncdcli.errors import Interrupted, NcdError
+from ncdcli.errors import FULL, Interrupted, NcdError
 from ncdcli.pipeline.work import has_checkpoint
-from ncdcli.run.files import FULL
 from ncdcli.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)

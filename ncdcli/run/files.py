@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 from ncdcli.jsonfile import json_text
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota answers
 TEMPORARY = ".new-"  # how the names of half-written files start
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ncdcli.errors import NcdError, RunBusyError
-from ncdcli.run.files import FULL, json_bytes, write_atomic
+from ncdcli.errors import FULL, NcdError, RunBusyError
+from ncdcli.run.files import json_bytes, write_atomic
 from ncdcli.run.journal import now
 
 LOCK = ".lock"

@@ -98,3 +98,19 @@ def test_a_current_folder_that_was_removed_is_told(words: str, tmp_path: Path) -
     told = "error: the current folder has been removed\nhint: `cd` to a folder that is there\n"
     assert done.stderr.endswith(told)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("words", ["recipes show digits-gcd", "recipes list --json", "--help"])
+def test_results_that_cannot_be_written_are_told(words: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        f"{sys.executable} -m ncdcli {words} > /dev/full",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == [
+        "error: the disk is full",
+        "hint: free some space, or write elsewhere",
+    ]
+    assert "Traceback" not in done.stderr

@@ -75,6 +75,8 @@ def test_the_last_line_is_the_command_that_goes_on(error: Exception, tmp_path: P
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "`a/b`: not a directory"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), f"`{'a' * 50}…{'a' * 30}`: file name too long"),
         (OSError(errno.EIO, "Input/output error", "a"), "`a`: input/output error"),
+        (OSError(errno.ENOSPC, "No space left on device", "a"), "the disk is full: could not write `a`"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
     ],
 )
 def test_what_the_system_refuses_is_told_in_plain_words(
@@ -83,8 +85,12 @@ def test_what_the_system_refuses_is_told_in_plain_words(
     assert report(error, Session(run=tmp_path, arguments=["runs"])) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"error: {message}"
-    hints = ["hint: change who may read and write it (`ls -l` shows it), or name another place"]
-    assert lines[1:-2] == (hints if error.errno in (errno.EACCES, errno.EROFS) else [])
+    hints = {
+        errno.EACCES: ["hint: change who may read and write it (`ls -l` shows it), or name another place"],
+        errno.ENOSPC: ["hint: free some space, or write elsewhere"],
+    }
+    hints |= {errno.EROFS: hints[errno.EACCES], errno.EDQUOT: hints[errno.ENOSPC]}
+    assert lines[1:-2] == hints.get(error.errno or 0, [])
     assert lines[-2] == f"log: {tmp_path / 'ncd.log'}"
     assert str(error) in (tmp_path / "ncd.log").read_text()
 
