@@ -106,7 +106,7 @@ def make_judge(
 
     `calibrate` chooses the power of the likelihood by the groups, and the number of components where it is not given.
     """
-    numbers = (dimensions or _DEFAULT_DIMENSIONS,)
+    numbers: tuple[int, ...] = (dimensions or _DEFAULT_DIMENSIONS,)
     if calibrate and dimensions is None:
         numbers = _DIMENSIONS
     numbers = tuple(sorted({min(number, points.shape[1]) for number in numbers}, key=_from_default))
