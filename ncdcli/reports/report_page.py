@@ -16,11 +16,10 @@ from ncdcli.data.sources import ImageInputs, Inputs, TableInputs
 from ncdcli.naming import NOVEL, make_clusters
 from ncdcli.pipeline.context import StageContext
 from ncdcli.reports import describe, features, overview, suggestions
-from ncdcli.reports.charts import Line, Mark, line_chart
 from ncdcli.reports.confusion import Mistake, mistakes, ordered_confusion
+from ncdcli.reports.curves import counting_view, training_charts
 from ncdcli.reports.describe import Description
 from ncdcli.reports.expected import expected_table, judge
-from ncdcli.reports.facts import criteria, series
 from ncdcli.reports.features import Columns, Feature, Rule
 from ncdcli.reports.mapdata import cell, hue, map_data, table_rows
 from ncdcli.reports.page import render
@@ -198,10 +197,10 @@ def render_report(context: StageContext, config: Any, results: Results, discover
         map_data=map_data(
             results, discovery.maps, discovery.thumbnails, discovery.table.hover if discovery.table else {}
         ),
-        counting=_counting(results),
+        counting=counting_view(results),
         confusion=ordered_confusion(results),
         class_rows=overview.class_rows(results.per_class),
-        training=_training(results),
+        training=training_charts(results),
         stages=overview.stages(context.manifests),
         provenance=[] if last is None else overview.provenance(results, source, last),
         command="" if last is None else last.command,
@@ -229,44 +228,6 @@ def _protocol_text(results: Results) -> str:
     return f"{overview.PROTOCOLS.get(protocol, protocol)}; scored on {overview.SPLITS.get(split, split)}"
 
 
-def _counting(results: Results) -> dict[str, Any]:
-    """Curves of the criteria over k, the estimate, its interval, and what each criterion would choose."""
-    counting = results.counting
-    chosen = results.k
-    true = (results.metrics.get("k") or {}).get("true")
-    marks = [Mark(float(chosen), f"{chosen} chosen")]
-    if true is not None and true != chosen:
-        marks.append(Mark(float(true), f"{true} true", "true"))
-    interval = counting.get("interval")
-    statistics: dict[str, Any] = counting.get("statistics") or {}
-    band = (float(interval[0]), float(interval[1])) if interval else None
-    curves = criteria(results.candidates)
-    return {
-        "charts": [
-            (name, line_chart([Line(name, points)], title=name, x_label="number of classes k", marks=marks, band=band))
-            for name, points in curves.items()
-        ],
-        "criterion": counting.get("criterion"),
-        "interval": interval,
-        "range": counting.get("range"),
-        "chosen": chosen,
-        "true": true,
-        "statistics": [(name, _value_text(value)) for name, value in statistics.items() if not isinstance(value, dict)],
-        "tables": [
-            (name, [(key, _value_text(one)) for key, one in value.items()])
-            for name, value in statistics.items()
-            if isinstance(value, dict)
-        ],
-    }
-
-
-def _value_text(value: Any) -> str:
-    """A value of `k.json` in a few characters."""
-    if isinstance(value, float):
-        return features.short(value)
-    return ", ".join(map(_value_text, value)) if isinstance(value, list) else str(value)
-
-
 def _clusters_csv(results: Results) -> list[dict[str, Any]]:
     """The cells of `clusters.csv` for the page to fill in."""
     names = results.names
@@ -280,13 +241,6 @@ def _clusters_csv(results: Results) -> list[dict[str, Any]]:
             "note": names.notes[one.number],
         }
         for one in make_clusters(results.clustering, results.samples.known)
-    ]
-
-
-def _training(results: Results) -> list[tuple[str, Any]]:
-    return [
-        (name, line_chart([Line(name, points)], title=name, x_label="epoch"))
-        for name, points in series(results.training).items()
     ]
 
 

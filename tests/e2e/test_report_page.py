@@ -289,7 +289,7 @@ def test_everything_but_the_map_is_there_without_javascript(browser: Page, made:
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.size(1280, 900)
-        browser.call("Page.navigate", url=made("images").resolve().as_uri())
+        browser.go(made("images"))
         root = browser.call("DOM.getDocument", depth=1)["root"]["nodeId"]
         cards = browser.call("DOM.querySelectorAll", nodeId=root, selector=".card .thumb")["nodeIds"]
         assert len(cards) >= 36

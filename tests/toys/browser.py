@@ -62,15 +62,19 @@ class Page:
         """Load a file and wait until it and its script are done."""
         self.size(width, height)
         self.dark(dark)
-        self.loaded = False
         self.faults.clear()
         self.requests.clear()
+        self.go(path)
+        self.settle()
+
+    def go(self, path: Path) -> None:
+        """Load a file and wait until it is there."""
+        self.loaded = False
         self.call("Page.navigate", url=path.resolve().as_uri())
         deadline = time.monotonic() + SECONDS
         while not self.loaded and time.monotonic() < deadline:
-            self.run("0")
+            self.call("Page.getLayoutMetrics")
         assert self.loaded
-        self.settle()
 
     def size(self, width: int, height: int) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
