@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 from browser import Page, find_browser, open_browser
 
 from ncdcli.cli.main import main
+from ncdcli.naming import clusters_of, read_names
 
 BROWSER = find_browser()
 ODD = ("<script>alert(1)</script>", "😀 émoji & \"quotes\" 'too'", "שלום עולם", "n" * 200)
@@ -306,3 +307,31 @@ def test_a_narrow_screen_and_paper(browser: Page, made: Callable[[str], Path], t
     assert page.run(outside) == []
     printed = page.call("Page.printToPDF", printBackground=False)["data"]
     assert len(printed) > 20_000
+
+
+def test_names_typed_on_the_cards_are_saved_as_the_file_that_label_reads(
+    browser: Page, made: Callable[[str], Path], tmp_path: Path
+):
+    page = open_page(browser, made("images"), "images")
+    page.run("URL.createObjectURL = blob => { window.saved = blob; return 'data:,' }")
+    page.run("HTMLAnchorElement.prototype.click = () => {}")
+    page.run("document.querySelector('[data-name=\"2\"]').value = 'a \"new\" one, really'")
+    page.run("document.querySelector('[data-merge=\"3\"]').value = '2'")
+    page.click(*middle(page, "#save-names"))
+    path = tmp_path / "clusters.csv"
+    path.write_text(page.run("saved.text()"), encoding="utf-8", newline="")
+    names = read_names(path, clusters_of(made("images").parents[1]))
+    assert names.names[2:] == ('a "new" one, really',) * 2
+    assert names.into == (0, 1, 2, 2)
+
+
+def test_a_comparison_opens_too(browser: Page, made: Callable[[str], Path]):
+    folder = made("images").parents[3]
+    for seed in ("0", "1"):
+        words = ["--set", f"seed={seed}", "--set", "cluster.kind=kmeans", "--set", "report.map=pca"]
+        ncd(folder, "run", "recipe.yaml", *words, "--run", f"runs/other-{seed}", "--quiet")
+    ncd(folder, "report", "runs/page", "runs/other-0", "runs/other-1", "-o", "comparison.html")
+    page = open_page(browser, folder / "comparison.html", "comparison")
+    assert page.faults == []
+    assert count(page, ".spread i") == 9  # three runs, three subsets
+    assert text(page, "h1") == "Comparison of 3 runs"
