@@ -16,15 +16,15 @@ from ncdcli.words import counted
 _FEWER = "give a smaller k (`estimate_k`), or more samples"
 
 
-def check_problem(problem: Problem, *, pinned: bool = False) -> None:
-    """Nothing, where the problem can be solved (a k of None is the method's to find).
+def check_problem(problem: Problem, *, pinned: bool = False, needs_k: bool = False) -> None:
+    """Nothing, where the problem can be solved (a k of None is the method's to find, unless it `needs_k`).
 
     Raises RecipeError for a k that leaves no room for the known classes, and DataError where there are fewer rows
     than clusters to fill (`pinned`: novel clusters can be filled by unlabelled rows only), or, in the NCD setting,
     where a known class has no labelled row to give it a centroid.
     """
-    if problem.k is not None:
-        check_k(problem.k, n_known=problem.n_known, novel_only=problem.novel_only)
+    if problem.k is not None or needs_k:
+        check_k(problem.given_k, n_known=problem.n_known, novel_only=problem.novel_only)
     labels = problem.labels
     if len(labels) != len(problem.embeddings):
         raise ValueError(f"{len(problem.embeddings)} embeddings but {len(labels)} labels")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import LinAlgError, eigh
 from scipy.sparse import csr_matrix, diags, issparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
@@ -22,6 +22,8 @@ Matrix = NDArray[np.float64]
 
 # Lanczos steps beat the full reduction where few of many eigenvectors are wanted (measured at n = 1,500 and 3,000).
 _FEW, _FEW_SPARSE = 75, 8
+_BASIS = 20  # Lanczos vectors at least
+_PRODUCTS = 6  # a full reduction takes about as long as n / 6 products with a dense matrix
 _LEAST_VALUE = 1e-2  # of the greatest eigenvalue: what is divided by when rows are added to a map
 
 
@@ -127,18 +129,24 @@ def _leading(matrix: Any, trivial: NDArray[np.float64], count: int) -> tuple[NDA
     n = len(trivial)
     if count * (_FEW_SPARSE if issparse(matrix) else _FEW) < n:
         deflated = LinearOperator((n, n), matvec=lambda v: matrix @ v - 2 * trivial * (trivial @ v), dtype=np.float64)
+        basis = max(2 * count + 1, _BASIS)
+        rounds = None if issparse(matrix) else max(n // (_PRODUCTS * (basis - count)), 2)
         try:
-            values, vectors = eigsh(deflated, k=count, which="LA", v0=np.linspace(1, 2, n))
+            values, vectors = eigsh(deflated, k=count, which="LA", v0=np.linspace(1, 2, n), ncv=basis, maxiter=rounds)
             order = np.argsort(values)
             return values[order], vectors[:, order]
         except ArpackNoConvergence:  # eigenvalues too close to each other: the other way always ends
             pass
     dense = matrix.toarray() if issparse(matrix) else matrix
     dense -= 2 * np.outer(trivial, trivial)
-    found: tuple[NDArray[np.float64], Matrix] = eigh(
-        dense, subset_by_index=[n - count, n - 1], driver="evr", check_finite=False
-    )
-    return found
+    try:
+        found: tuple[NDArray[np.float64], Matrix] = eigh(
+            dense, subset_by_index=[n - count, n - 1], driver="evr", check_finite=False
+        )
+        return found
+    except LinAlgError:  # some eigenvalues that are all but the same are too much for this driver
+        values, vectors = eigh(dense, driver="evd", check_finite=False)
+        return values[-count:], vectors[:, -count:]
 
 
 def framed(rows: Rows) -> Rows:

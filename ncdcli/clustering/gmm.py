@@ -28,7 +28,7 @@ def cluster(problem: Problem, config: Gmm, rng: np.random.Generator, progress: P
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
-    check_problem(problem)
+    check_problem(problem, needs_k=True)
 
     def divide(part: Rows, k: int) -> Division:
         points = mixture_space(part, config.dimensions)

@@ -28,7 +28,7 @@ def cluster(problem: Problem, config: KMeans, rng: np.random.Generator, progress
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
-    check_problem(problem)
+    check_problem(problem, needs_k=True)
     rows = as_rows(problem.embeddings)
     if config.spherical:
         rows = unit_rows(rows)

@@ -47,7 +47,7 @@ def cluster(problem: Problem, config: Spectral, rng: np.random.Generator, progre
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k that does not fit.
     """
-    check_problem(problem)
+    check_problem(problem, needs_k=True)
 
     def divide(part: Rows, k: int) -> Division:
         points = framed(part)

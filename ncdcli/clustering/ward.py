@@ -54,7 +54,7 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
-    check_problem(problem)
+    check_problem(problem, needs_k=True)
     rows = as_rows(problem.embeddings)
     if rows.shape[1] == 1:
         config = config.model_copy(update={"mean_shift": 0})
