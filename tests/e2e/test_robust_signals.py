@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from ncdcli.run.folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
+Start = Callable[[Path, str], subprocess.Popen[str]]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 RECIPE = """\
 version: 1
@@ -26,6 +27,11 @@ pretrain: {objective: {kind: none}}
 estimate_k: {kind: max_acc, high: 12, restarts: 1}
 cluster: {kind: semi_kmeans, restarts: 1}
 evaluate: {stability_seeds: 0}
+"""
+AS_FROM_A_SHELL = """\
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-m", "ncdcli", *sys.argv[1:]])
 """
 TRAINING = """\
 version: 1
@@ -44,11 +50,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(folder: Path, words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ncdcli", *words.split()],
-        cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a command, which hears of a lost terminal even where these tests run under `nohup`, and ends with them."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path, words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", AS_FROM_A_SHELL, *words.split()], cwd=folder, env=ENVIRONMENT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def wait_until(reached: Callable[[], bool], *, seconds: float = 120) -> None:
@@ -82,7 +101,7 @@ def lives(group: int) -> bool:
     ],
 )
 def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
-    folder: Path, stage: str, number: signal.Signals, code: int, override: str
+    folder: Path, start: Start, stage: str, number: signal.Signals, code: int, override: str
 ) -> None:
     process = start(folder, f"run tiny.yaml --set {override}")
     wait_until(lambda: any(folder.glob(f"runs/tiny/.work/{stage}-*")))
@@ -103,7 +122,7 @@ def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
     assert run.manifest(stage) is None
 
 
-def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path) -> None:
+def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path, start: Start) -> None:
     """As a batch system or a closed terminal sends it: the processes that train get it as well."""
     (tmp_path / "tiny.yaml").write_text(TRAINING)
     process = start(tmp_path, "pretrain tiny.yaml --devices 2")
@@ -119,7 +138,7 @@ def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path) -
     wait_until(lambda: not lives(process.pid))
 
 
-def test_signal_while_processes_start_leaves_none_behind(tmp_path: Path) -> None:
+def test_signal_while_processes_start_leaves_none_behind(tmp_path: Path, start: Start) -> None:
     (tmp_path / "tiny.yaml").write_text(TRAINING)
     process = start(tmp_path, "pretrain tiny.yaml --devices 2")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
