@@ -21,6 +21,15 @@ def interrupt(number):
     return lambda context: os.kill(os.getpid(), number)
 
 
+@pytest.fixture
+def hears_of_a_lost_terminal():
+    """Also where these tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hears_of_a_lost_terminal")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_state_and_the_same_command_goes_on(toy, new_toy, hooks, number, exit_code):
     hooks["epoch 1"] = interrupt(number)
