@@ -29,7 +29,6 @@ def hears_of_a_lost_terminal():
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("hears_of_a_lost_terminal")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_state_and_the_same_command_goes_on(toy, new_toy, hooks, number, exit_code):
     hooks["epoch 1"] = interrupt(number)
@@ -111,6 +110,7 @@ def test_stage_without_checkpoint_starts_again_in_an_empty_folder(toy, hooks):
     assert toy.run.manifest("embed") is not None
 
 
+@pytest.mark.usefixtures("hears_of_a_lost_terminal")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_stage_that_asks_nobody_is_stopped_where_it_stands(toy, hooks, number, exit_code):
     went_on = []
