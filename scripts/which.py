@@ -56,7 +56,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "semi_kmeans, mixed, balance 1": {"kind": "semi_kmeans", "init": "mixed", "balance": 1.0},
     "ncd_kmeans": {"kind": "ncd_kmeans"},
     "spectral": {"kind": "spectral"},
-    "spectral, knn": {"kind": "spectral", "affinity": "knn"},
+    "spectral, gaussian": {"kind": "spectral", "affinity": "gaussian"},
     "ncd_spectral": {"kind": "ncd_spectral"},
     "gmm": {"kind": "gmm"},
     "semi_gmm": {"kind": "semi_gmm"},
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3_000, help="of each data set, at most; default: 3,000")
     parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
     parser.add_argument("--counts", help="only these ways to count, comma-separated")
-    parser.add_argument("--json", type=Path, help="file for all single figures")
+    parser.add_argument("--json", type=Path, help="file for all single figures; those in it are not done again")
     options = parser.parse_args()
     chosen = {name: section for name, section in VARIANTS.items() if usable(section)}
     if options.kinds:
@@ -196,8 +196,11 @@ def main() -> None:
     if options.counts is not None:
         counts = [kind for kind in counts if kind in options.counts.split(",")]
     figures: list[dict[str, Any]] = []
+    if options.json and options.json.exists():
+        figures = json.loads(options.json.read_text())
     for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
-        figures += measure(data, seed, case, chosen, counts)
+        done = [figure for figure in figures if (figure["data"], figure["seed"]) == (data, seed)]
+        figures += measure(data, seed, case, chosen, counts, done)
         print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
         if options.json:
             options.json.write_text(json.dumps(figures))
@@ -205,13 +208,21 @@ def main() -> None:
 
 
 def measure(
-    data: str, seed: int, case: Case, variants: dict[str, dict[str, Any]], counts: list[str]
+    data: str,
+    seed: int,
+    case: Case,
+    variants: dict[str, dict[str, Any]],
+    counts: list[str],
+    done: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Every figure of one case; a method that refuses it has none."""
+    """Every figure of one case that is not `done`; a method that refuses the case has none."""
     true = int(case.classes.max()) + 1
     figures: list[dict[str, Any]] = []
-    estimates: dict[str, int] = {}
+    estimates: dict[str, int] = {figure["count"]: figure["k"] for figure in done if "count" in figure}
+    had = {(figure.get("method"), figure.get("how")) for figure in done}
     for kind in counts:
+        if kind in estimates:
+            continue
         start = time.perf_counter()
         try:
             estimates[kind] = count(case, kind, seed)
@@ -223,6 +234,8 @@ def measure(
     for name, section in variants.items():
         given = {"k given": true} | ({"k estimated": estimates["max_acc"]} if "max_acc" in estimates else {})
         for how, k in given.items():
+            if (name, how) in had:
+                continue
             try:
                 scores, found, taken = cluster(case, section, k, seed)
             except NcdError as error:
