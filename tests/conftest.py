@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,9 @@ import pytest
 
 # Before numpy or torch is imported, here or in a process that a test starts: tests run side by side, on small data.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts what it puts into the background deaf to Ctrl-C, and the processes that tests start would be as well.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
