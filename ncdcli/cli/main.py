@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ncdcli import __version__
-from ncdcli.cli import data, housekeeping, init, label, predicting, recipes, report, runs, stages, sweeping
+from ncdcli.cli import data, housekeeping, init, label, predicting, recipes, report, runs, stages, sweeping, tuning
 from ncdcli.cli.session import Session
 from ncdcli.errors import Interrupted, MissingError, NcdError
 from ncdcli.pipeline.signals import interrupted, raise_stopped
@@ -29,7 +29,7 @@ class Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Stage commands, then the groups, which Typer would put last, then the others."""
         names = [name for name in super().list_commands(ctx) if name not in GROUPS]
-        first = len(stages.COMMANDS) + 1  # the sweep is one of them
+        first = len(stages.COMMANDS) + 2  # sweep and tune are of them
         return [*names[:first], *GROUPS, *names[first:]]
 
     def invoke(self, ctx: Any) -> Any:
@@ -70,6 +70,7 @@ def _root(
 
 stages.add_stage_commands(app)
 sweeping.add_sweep_command(app)
+tuning.add_tune_command(app)
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name, rich_help_panel="Recipes and data")
 runs.add_run_commands(app)

@@ -138,6 +138,15 @@ Source = Annotated[
 ]
 
 
+class Hide(Section):
+    """Known classes that play novel ones, so that a choice can be scored without any novel label (`ncd tune`)."""
+
+    classes: tuple[str, ...] = Field(min_length=1, description="names of known classes; two other ones stay at least")
+    pool: Literal["known", "all"] = Field(
+        "known", description="the pool holds samples with labels only, or the real pool too, which is not scored"
+    )
+
+
 class DataConfig(Section):
     """Which samples, which classes are known, and which samples carry labels."""
 
@@ -166,6 +175,7 @@ class DataConfig(Section):
     )
     subset: int | None = Field(None, ge=1, description="use only so many training samples, drawn uniformly")
     digest: Literal["sizes", "content"] = Field("sizes", description="data identity: names and sizes, or contents")
+    hide: Annotated[Hide | None, ADDED] = Field(None, description="known classes that play novel ones; default: none")
 
 
 class Card(Section):

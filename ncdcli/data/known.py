@@ -26,6 +26,26 @@ def known_class_names(listing: Listing, rule: KnownRule) -> tuple[str, ...]:
     return known
 
 
+def hidden_classes(known: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The known classes that `data.hide` names. DataError for others, and where fewer than two would be left."""
+    problems = [
+        Problem(
+            f"no known class is called `{name}`",
+            place="data.hide.classes",
+            hint=did_you_mean(name, known, f"known classes: {_some(known)}"),
+        )
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
+    left = len(set(known) - set(names))
+    if not problems and left < 2:
+        hint = f"hide {len(known) - 2} of the {len(known)} known classes at most"
+        problems = [Problem(f"{counted(left, 'known class', 'known classes')} left", "data.hide.classes", hint=hint)]
+    if problems:
+        raise DataError("the hidden classes do not fit the data", problems)
+    return tuple(dict.fromkeys(names))
+
+
 def _labelled_classes(listing: Listing) -> tuple[str, ...]:
     if "labelled" not in listing.parts:
         raise _error(

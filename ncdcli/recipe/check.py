@@ -33,6 +33,10 @@ def check(root: Node, model: type[Model]) -> tuple[Model | None, list[PlacedProb
     failed |= {key for key, node in root.value.items() if any(part.broken for _, part in node.walk())}
     for steps, message, hint in faults_of(_sections(root, model, value, failed), model):
         problems.append(_fault(root, steps, message, hint=hint))
+    if model.model_fields.get("tune") is not None and "tune" not in failed:
+        from ncdcli.tune.space import space_problems  # not at the top: it checks recipes itself
+
+        problems += space_problems(root, model)
     return (None if problems else value), problems
 
 

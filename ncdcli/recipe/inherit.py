@@ -13,8 +13,8 @@ from ncdcli.shipped import shipped_recipes
 from ncdcli.words import did_you_mean
 
 # What says which experiment this is belongs to one recipe and is not handed down: two runs would share a folder, and a
-# published figure holds for one method.
-_NOT_INHERITED = ("name", "description", "expected")
+# published figure, or a space to search, holds for one method.
+_NOT_INHERITED = ("name", "description", "expected", "tune")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -55,6 +55,11 @@ def set_value(root: Node, keys: tuple[str, ...], value: Node, schema: type[BaseM
         node.place = node.key_place = place
     value.key_place = place
     node.value[last] = value
+
+
+def in_order(fields: Iterable[str]) -> list[str]:
+    """Fields, with dots, in an order to set them: sections before what is in them, a `kind` before its fields."""
+    return sorted(fields, key=lambda field: (field.count("."), not field.endswith(".kind")))
 
 
 def _other_kind(node: Node, value: Node) -> bool:

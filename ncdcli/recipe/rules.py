@@ -33,6 +33,7 @@ from ncdcli.recipe.schema import EvaluateConfig, Expected, Recipe
 from ncdcli.recipe.shape import kinds_of
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
+from ncdcli.tune.section import TuneConfig
 from ncdcli.words import counted, did_you_mean, either
 
 
@@ -270,6 +271,22 @@ def figures_can_be_judged(expected: tuple[Expected, ...]) -> Faults:
             yield ("expected", index, "metric"), f"`{figure.metric}` is given twice", "keep one of them"
 
 
+def tuning_finds_k(tune: TuneConfig | None, estimate_k: CountingConfig) -> Faults:
+    """Folds come to their number of classes in a way that the recipe has."""
+    if tune is None:
+        return
+    fixed = estimate_k.kind == "fixed"
+    if tune.k == "estimate" and fixed:
+        yield (
+            ("tune", "k"),
+            "the recipe gives k: there is no estimator to use",
+            "write `k: given`, or change `estimate_k`",
+        )
+    if tune.k == "given" and tune.pool == "all" and not fixed:
+        message = "nobody knows how many classes the real pool holds: the recipe does not give k"
+        yield ("tune", "k"), message, "write `k: estimate`, or `pool: known`"
+
+
 def card_of(data: DataConfig) -> Card | None:
     """The card that the recipe names, None where there is none. RecipeError where the card itself is not valid."""
     if data.card is None:
@@ -293,7 +310,8 @@ def _n_known(data: DataConfig) -> int | None:
         known = card.known_classes
     if isinstance(known, str) and card is not None:
         known = card.splits.get(known)
-    return known if isinstance(known, int) else len(known) if isinstance(known, tuple) else None
+    count = known if isinstance(known, int) else len(known) if isinstance(known, tuple) else None
+    return count if count is None or data.hide is None else count - len(data.hide.classes)
 
 
 RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
@@ -302,7 +320,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
         someone_finds_k, domains_are_given,
         protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
         something_to_train, objective_fits_backbone, sampler_fits_objective, views_differ, masks_something,
-        augment_fits, figures_can_be_judged,
+        augment_fits, figures_can_be_judged, tuning_finds_k,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,8 @@ from ncdcli.counting.kinds import CountingConfig, MaxAcc
 from ncdcli.data.kinds import DataConfig
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.objectives.kinds import PretrainConfig
-from ncdcli.recipe.base import Section, Version
+from ncdcli.recipe.base import ADDED, Section, Version
+from ncdcli.tune.section import TuneConfig
 
 
 class EmbedConfig(Section):
@@ -89,3 +90,4 @@ class Recipe(Section):
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
     expected: tuple[Expected, ...] = Field((), description="published figures, shown beside ours; not inherited")
+    tune: Annotated[TuneConfig | None, ADDED] = Field(None, description="what `ncd tune` searches; not inherited")

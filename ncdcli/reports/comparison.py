@@ -16,7 +16,7 @@ from ncdcli.reports.significance import Paired, compare_paired, holm
 from ncdcli.run.folder import RunFolder
 
 LABELS = frozenset({"name", "description", "version", "seed", "expected"})  # say which run it is, not what it does
-LOOKS = "report."  # fields that no number depends on
+LOOKS = ("report.", "tune")  # fields that no number depends on
 DATA = "data."
 SCORING = ("evaluate", "report")  # stages that are no part of what a method costs
 ABSENT = "–"

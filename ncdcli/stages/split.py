@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.data.columns import write_columns
 from ncdcli.data.digests import digest_lines
 from ncdcli.data.kinds import DataConfig
-from ncdcli.data.known import known_class_names
+from ncdcli.data.known import hidden_classes, known_class_names
 from ncdcli.data.resolve import input_identity, open_source, resolve_data
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import Listing
@@ -22,7 +22,7 @@ from ncdcli.pipeline.context import StageContext
 
 # Part -> its rank in the order of rows. The first three are trained on.
 PARTS = {"train": 0, "labelled": 0, "unlabelled": 1, "test": 2}
-SUBSET, LABELLED, VALIDATION = range(3)  # keys of the random streams
+SUBSET, LABELLED, VALIDATION, FOLD = range(4)  # keys of the random streams
 SEED_0 = 0
 
 
@@ -52,6 +52,8 @@ def run(context: StageContext, config: Any) -> None:
     if data.subset is not None:
         rows = _subset(rows, data.subset, context.rng(SUBSET))
     roles = _roles(rows, known, data, context)
+    if data.hide is not None:
+        rows, roles, known = _fold(rows, roles, known, data, context)
     rows, roles = _without(rows, roles, "unused")
     _check_roles(roles, rows, known)
     labels = np.where(np.isin(roles, ("labelled", "validation")), rows.known, -1)
@@ -113,6 +115,33 @@ def _roles(rows: _Rows, known: tuple[str, ...], config: DataConfig, context: Sta
         # The pool of the user's own data is theirs: samples that are known to be known do not belong in it.
         roles[(roles == "unlabelled") & (rows.known >= 0)] = "unused"
     return roles
+
+
+def _fold(
+    rows: _Rows, roles: NDArray[np.str_], known: tuple[str, ...], config: DataConfig, context: StageContext
+) -> tuple[_Rows, NDArray[np.str_], tuple[str, ...]]:
+    """The split of a fold: some known classes play the novel ones, and only samples that had a label are scored.
+
+    It is made from the split without `hide` and the labels that this one shows: the truth of every other sample is
+    dropped here, so that nothing of a fold, scores included, can depend on it. In the GCD setting a part of the other
+    known classes' samples joins the pool, as many of each class as `labelled_fraction` leaves.
+    """
+    assert config.hide is not None
+    hidden = hidden_classes(known, config.hide.classes)
+    remaining = tuple(name for name in known if name not in hidden)
+    seen = np.isin(roles, ("labelled", "validation"))
+    ids = np.array([remaining.index(name) if name in remaining else -1 for name in (*known, None)], np.int64)
+    classes = np.where(seen, ids[rows.known], -1)  # -1, no known class, takes the last of `ids`
+    truth = tuple(name if label else None for name, label in zip(rows.truth, seen.tolist(), strict=True))
+    fold = np.where(seen | ((roles == "unlabelled") & (config.hide.pool == "all")), "unlabelled", "unused")
+    chosen = np.flatnonzero(classes >= 0)
+    rng = context.rng(FOLD)
+    if config.setting == "gcd":
+        chosen = chosen[_draw_by_class(classes[chosen], config.labelled_fraction, rng, least=1)]
+    fold = fold.astype("<U10")
+    fold[chosen] = "labelled"
+    fold[chosen[_hold_out(classes[chosen], config.validation_fraction, rng)]] = "validation"
+    return _Rows(rows.keys, rows.parts, classes, truth, rows.domains), fold, remaining
 
 
 def _draw(classes: NDArray[np.int64], config: DataConfig, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -73,7 +73,9 @@ def explain_end(code: int, out: str, err: str) -> End:
     """What a failed process says of itself: its JSON object, or the last line of stderr, or the signal."""
     try:
         error = json.loads(out)["error"]
-        return End(code, error["message"], error.get("hint", ""), error.get("log", ""))
+        problems = [f"{each['place']}: {each['message']}".removeprefix(": ") for each in error.get("problems", ())]
+        message = ": ".join([error["message"], *(["; ".join(problems)] if problems else [])])
+        return End(code, message, error.get("hint", ""), error.get("log", ""))
     except (ValueError, KeyError, TypeError):
         pass
     if code < 0:

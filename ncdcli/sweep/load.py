@@ -16,7 +16,7 @@ from typing import Any
 from ncdcli.errors import MissingError
 from ncdcli.recipe.check import check
 from ncdcli.recipe.inherit import RecipeFile, find_named, load_with_parents
-from ncdcli.recipe.overrides import apply_overrides, set_value
+from ncdcli.recipe.overrides import apply_overrides, in_order, set_value
 from ncdcli.recipe.paths import make_paths_absolute
 from ncdcli.recipe.resolve import ResolvedRecipe
 from ncdcli.recipe.scalars import needs_quotes
@@ -195,7 +195,7 @@ def _runs(
             if identity in runs:
                 duplicates[name] = runs[identity].name
                 continue
-            sets = (*overrides, *(f"{field}={text_of(set_values[field])}" for field in _in_order(nodes)))
+            sets = (*overrides, *(f"{field}={text_of(set_values[field])}" for field in in_order(nodes)))
             sets += () if seed is None else (f"seed={recipe.seed}",)
             resolved = ResolvedRecipe(recipe, base.text, base.path)
             runs[identity] = SweepRun(name, set_values, resolved, reference, sets)
@@ -231,14 +231,10 @@ def _set_all(base: Node, values: Mapping[str, Node]) -> Node:
     which it would drop.
     """
     root = copy.deepcopy(base)
-    for field in _in_order(values):
+    for field in in_order(values):
         set_value(root, tuple(field.split(".")), copy.deepcopy(values[field]), Recipe)
     make_paths_absolute(root)
     return root
-
-
-def _in_order(fields: Mapping[str, Any]) -> list[str]:
-    return sorted(fields, key=lambda field: (field.count("."), not field.endswith(".kind")))
 
 
 def _name(point: Point, seed: int) -> str:
