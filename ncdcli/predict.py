@@ -1,4 +1,4 @@
-"""New samples in the clusters of a finished run: embed, then take the nearest centroid."""
+"""New samples in the clusters of a finished run: embed, then take the nearest centroid or the likeliest class."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Predictions:
     """Where each new sample belongs."""
 
     keys: tuple[str, ...]  # n
-    clusters: NDArray[np.int64]  # (n,) number of the nearest centroid
+    clusters: NDArray[np.int64]  # (n,) number of the nearest centroid, or of the likeliest class
     matches: tuple[str, ...]  # n: the known class that the cluster stands for, or "novel"
-    margins: NDArray[np.floating]  # (n,) 0: two centroids are equally near, 1: only one is near
+    margins: NDArray[np.floating]  # (n,) 0: two clusters are equally near or likely, 1: only one is
     names: tuple[str, ...] | None = None  # n: what the user calls the cluster; None where no cluster has been named
 
     def __len__(self) -> int:
@@ -68,10 +68,11 @@ def cluster_names(predictions: Predictions) -> dict[int, str]:
 def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progress: Progress) -> Predictions:
     """Clusters of the samples at `path`, a folder or file of the kind that the run's source reads.
 
-    The assignment is the nearest centroid among all clusters: a new sample may be of a known class also where the
-    run's pool holds novel classes only. MissingError if the run lacks a stage or its stages do not fit together.
+    The assignment is the nearest centroid among all clusters, or the likeliest class where the run's clusters are the
+    answers of a classifier: a new sample may be of a known class also where the run's pool holds novel classes only.
+    MissingError if the run lacks a stage or its stages do not fit together.
     """
-    from ncdcli.clustering.assign import nearest
+    from ncdcli.clustering.assign import Answers, Centroids, Logits
     from ncdcli.data.resolve import open_source
     from ncdcli.models.embedder import load_embedder
 
@@ -84,10 +85,16 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     known = json.loads((run.stage_dir("split") / "classes.json").read_text("utf-8"))["known"]
     embedding = json.loads((run.stage_dir("embed") / "embeddings.json").read_text("utf-8"))
 
-    model = run.stage_dir("pretrain") / "model.json"
+    model = run.stage_dir(_embedding_stage(run)) / "model.json"
     embedder = load_embedder(model, resources, precision=embedding["precision"])
-    embeddings = embedder.embed(inputs, progress, normalize=embedding["normalize"])
-    clusters, margins = nearest(embeddings, np.load(cluster_folder / "centroids.npy"))
+    arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
+    by_head = clustering["kind"] == "head"
+    answers: Answers = (
+        Logits(arrays["logits"])
+        if by_head
+        else Centroids(arrays["embeddings"], np.load(cluster_folder / "centroids.npy"))
+    )
+    clusters, margins = answers.best(slice(None))
     names = [known[match] if match >= 0 else "novel" for match in clustering["matched"]]
     matches = tuple(names[cluster] for cluster in clusters.tolist())
     given = names_if_fitting(run.path / FILE, clusters_of(run.path))
@@ -95,16 +102,22 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     return Predictions(tuple(keys), clusters, matches, margins, called)
 
 
+def _embedding_stage(run: RunFolder) -> str:
+    """The stage whose model makes the embeddings that the run's clusters are made of."""
+    return "pretrain" if run.recipe().joint_training is None else "joint_training"
+
+
 def check_chain(run: RunFolder) -> None:
     """MissingError unless the run's model, embeddings and centroids exist and were made from each other.
 
     Manifests alone are read, so that a run can predict where its training data are not.
     """
-    needs = (
-        ("embed", "pretrain/model.json"),
-        ("cluster", "embed/embeddings.npy"),
-    )
-    for stage in ("pretrain", "embed", "cluster"):
+    needs = [("embed", "pretrain/model.json"), ("cluster", "embed/embeddings.npy")]
+    stages = ["pretrain", "embed", "cluster"]
+    if _embedding_stage(run) == "joint_training":
+        needs += [("joint_training", "pretrain/model.json"), ("cluster", "joint_training/embeddings.npy")]
+        stages.insert(2, "joint_training")
+    for stage in stages:
         if run.manifest(stage) is None:
             raise MissingError(
                 f"`{run.path}` cannot predict yet: stage `{stage}` is not done", hint=f"ncd run {run.path}"
@@ -114,7 +127,7 @@ def check_chain(run: RunFolder) -> None:
         made, used = run.manifest(earlier), run.manifest(stage)
         assert made is not None
         assert used is not None
-        if made.outputs[name].sha256 != used.inputs[file]:
+        if made.outputs[name].sha256 != used.inputs.get(file):
             raise MissingError(
                 f"`{run.path}`: stage `{stage}` was made from an earlier `{earlier}`", hint=f"ncd run {run.path}"
             )

@@ -13,7 +13,7 @@ from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.show import show
 from ncdcli.cli.status import status
 from ncdcli.errors import MissingError, UsageError
-from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.pipeline.spec import BY_NAME, STAGES
 
 if TYPE_CHECKING:
     from ncdcli.run.folder import RunFolder
@@ -50,7 +50,7 @@ def list_runs(session: Session, root: Path) -> None:
         (
             entry["run"],
             entry["recipe"],
-            f"{len(entry['done'])}/{len(BY_NAME)}",
+            f"{len(entry['done'])}/{entry['stages']}",
             entry["scores"].get("name") or "–",
             *(percent(entry["scores"].get(subset)) for subset in ("all", "known", "novel")),
             "–" if entry["k"] is None else str(entry["k"]),
@@ -74,6 +74,7 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
         "recipe": info.name,
         "created": info.created,
         "done": [stage for stage in BY_NAME if folder.manifest(stage) is not None],
+        "stages": sum(not spec.optional or folder.has_section(spec.sections[0]) for spec in STAGES),
         "in_use_by": None if owner is None else owner.pid,
         "scores": headline(metrics),
         "k": metrics.get("k", {}).get("estimated"),

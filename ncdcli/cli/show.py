@@ -12,7 +12,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import csv_table, markdown_table, percent, print_table, print_text, seconds
 from ncdcli.cli.session import session_of
 from ncdcli.errors import UsageError
-from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.pipeline.spec import STAGES, stages_of
 from ncdcli.words import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def show(
 
 
 def _content(folder: RunFolder) -> dict[str, Any]:
-    from ncdcli.reports.facts import criteria, read_clusters, read_counting, read_rows, series, training_records
+    from ncdcli.reports.facts import criteria, read_clusters, read_counting, read_rows, training_series
     from ncdcli.reports.scores import read_metrics
 
     recipe, info = folder.recipe(), folder.info()
@@ -68,12 +68,12 @@ def _content(folder: RunFolder) -> dict[str, Any]:
         "created": info.created,
         "commands": list(info.commands),
         "recipe": recipe.model_dump(mode="json"),
-        "stages": [_stage_row(folder, stage) for stage in BY_NAME],
+        "stages": [_stage_row(folder, spec.name) for spec in stages_of(recipe, STAGES)],
         "metrics": read_metrics(folder.path),
         "counting": read_counting(folder.path) | {"scores": criteria(candidates)},
         **read_clusters(folder.path),
         "classes": [dict(row) for row in read_rows(folder.stage_dir("evaluate") / "per_class.csv")],
-        "training": series(training_records(folder.path)),
+        "training": training_series(folder.path),
         "report": _page(folder),
     }
 
@@ -211,12 +211,11 @@ def _counting_table(folder: RunFolder) -> Table:
 
 
 def _training_table(folder: RunFolder) -> Table:
-    from ncdcli.reports.facts import series, training_records
+    from ncdcli.reports.facts import training_series
 
-    curves = series(training_records(folder.path))
-    return _curves(
-        "Training", "value", "epochs", {name: curve for name, curve in curves.items() if name not in NO_CURVES}
-    )
+    curves = training_series(folder.path)
+    shown = {name: curve for name, curve in curves.items() if name.rpartition("/")[2] not in NO_CURVES}
+    return _curves("Training", "value", "epochs", shown)
 
 
 def _curves(title: str, what: str, over: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> Table:
@@ -248,7 +247,7 @@ def _suggestion_lines(folder: RunFolder) -> list[str]:
 def _stages_table(folder: RunFolder) -> Table:
     rows = [
         (row["stage"], seconds(row["seconds"]), row["device"] or "–", (row["started"] or "–")[:19])
-        for row in (_stage_row(folder, stage) for stage in BY_NAME)
+        for row in (_stage_row(folder, spec.name) for spec in stages_of(folder.recipe(), STAGES))
     ]
     return Table("Stages", ("stage", "time", "device", "started (UTC)"), rows, ("time",))
 
@@ -273,6 +272,9 @@ def recipe_summary(recipe: Any) -> list[tuple[str, ...]]:
     epochs = f", {counted(pretrain.epochs, 'epoch')}" if pretrain.objective.kind != "none" else ""
     rows.append(("pretrain", _section_text(pretrain.objective) + epochs))
     rows.append(("estimate_k", _section_text(recipe.estimate_k)))
+    joint = recipe.joint_training
+    if joint is not None:
+        rows.append(("joint_training", f"{_section_text(joint.method)}, {counted(joint.epochs, 'epoch')}"))
     rows.append(("cluster", _section_text(recipe.cluster)))
     return rows
 

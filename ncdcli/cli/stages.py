@@ -38,8 +38,13 @@ COMMANDS = (
     StageCommand("pretrain", ("split", "pretrain"), "Split the data and train the backbone."),
     StageCommand("embed", ("embed",), "Write the embeddings of all samples."),
     StageCommand("estimate-k", ("estimate_k",), "Estimate the number of classes."),
+    StageCommand("joint-training", ("joint_training",), "Train embedding and classifier together (some recipes)."),
     StageCommand("cluster", ("cluster",), "Assign every sample to a known or novel class."),
-    StageCommand("discover", ("embed", "estimate_k", "cluster"), "Embed, estimate the number of classes, cluster."),
+    StageCommand(
+        "discover",
+        ("embed", "estimate_k", "joint_training", "cluster"),
+        "Embed, estimate the number of classes, train jointly where the recipe does, cluster.",
+    ),
     StageCommand("eval", ("evaluate", "report"), "Score the clusters, and write the page that shows them."),
 )
 COMMAND_STAGES = {command.name: command.stages for command in COMMANDS}

@@ -26,6 +26,7 @@ FILES = {
     "pretrain": ("model.json", "model"),
     "embed": ("embeddings.npy", "embeddings"),
     "estimate_k": ("k.json", "number of classes"),
+    "joint_training": ("model.json", "model"),
     "cluster": ("assignments.csv", "assignments"),
     "evaluate": ("metrics.json", "scores"),
     "report": ("report.html", "report"),

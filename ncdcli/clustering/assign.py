@@ -1,9 +1,9 @@
-"""Nearest centroids of samples that were not clustered, and how clear each assignment is."""
+"""Clusters of single samples, by the nearest centroid or the likeliest class, and how clear each assignment is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,86 @@ from numpy.typing import NDArray
 from ncdcli.clustering.rows import blocks
 
 _Distances = NDArray[np.float64]
+
+
+class Answers(Protocol):
+    """Tells the cluster of any row of a run."""
+
+    def best(
+        self, rows: NDArray[np.int64] | slice, *, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(m,) cluster of each of the rows among the `allowed` ones (default: all), and (m,) its margin."""
+        ...
+
+    def margins(
+        self, rows: NDArray[np.int64], *, clusters: NDArray[np.int64], allowed: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """(m,) how clearly each of the rows belongs to the cluster that it is in, -1 … 1."""
+        ...
+
+
+class Centroids:
+    """The cluster of a row is that of the nearest centroid."""
+
+    def __init__(self, embeddings: NDArray[Any], centroids: NDArray[Any]) -> None:
+        self.embeddings, self.centroids = embeddings, centroids
+
+    def best(
+        self, rows: NDArray[np.int64] | slice, *, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See `nearest`."""
+        return nearest(self.embeddings[rows], self.centroids, allowed=allowed)
+
+    def margins(
+        self, rows: NDArray[np.int64], *, clusters: NDArray[np.int64], allowed: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """See `margins`."""
+        return margins(self.embeddings[rows], self.centroids, clusters=clusters, allowed=allowed)
+
+
+class Logits:
+    """The cluster of a row is the likeliest by a classifier; its margin is how much likelier it is than any other.
+
+    Probabilities are softmaxes over the allowed clusters, so that margins are differences of two of these.
+    """
+
+    def __init__(self, logits: NDArray[Any]) -> None:
+        self.logits, self.k = logits, logits.shape[1]
+
+    def best(
+        self, rows: NDArray[np.int64] | slice, *, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(m,) likeliest cluster of each row, the first of equally likely ones, and (m,) its margin in 0 … 1."""
+        ids = np.arange(self.k) if allowed is None else np.asarray(allowed, np.int64)
+        logits = self.logits[rows]
+        clusters = ids[np.take(logits, ids, axis=1).argmax(axis=1)]
+        return clusters, self._margins(logits, clusters, ids)
+
+    def margins(
+        self, rows: NDArray[np.int64], *, clusters: NDArray[np.int64], allowed: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """(m,) p_own − p_other of each row; negative where another cluster is likelier."""
+        ids = np.arange(self.k) if allowed is None else np.asarray(allowed, np.int64)
+        return self._margins(self.logits[rows], clusters, ids)
+
+    def probabilities(self, rows: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(m,) probability of the cluster that each row is in."""
+        return _softmax(self.logits[rows])[np.arange(len(rows)), clusters]
+
+    @staticmethod
+    def _margins(logits: NDArray[Any], clusters: NDArray[np.int64], allowed: NDArray[np.int64]) -> NDArray[np.float32]:
+        likely = _softmax(np.take(logits, allowed, axis=1))
+        if likely.shape[1] < 2:
+            return np.ones(len(likely), np.float32)
+        place = np.arange(len(likely)), np.searchsorted(allowed, clusters)
+        own = likely[place]
+        likely[place] = -1
+        return (own - likely.max(axis=1)).astype(np.float32)
+
+
+def _softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def nearest(

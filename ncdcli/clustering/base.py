@@ -25,6 +25,7 @@ class Problem:
     k: int | None  # known and novel classes together, > n_known in the NCD setting; None: the method finds it
     novel_only: bool = False
     domains: NDArray[np.int64] | None = None  # (n,) 0 … of where each row comes from; None: the data do not say
+    logits: NDArray[np.float32] | None = None  # (n, k) of a classifier that was trained with the embeddings, if any
 
     @property
     def given_k(self) -> int:
@@ -36,7 +37,8 @@ class Problem:
     def at(self, rows: NDArray[np.int64]) -> Problem:
         """The problem of some rows."""
         domains = None if self.domains is None else self.domains[rows]
-        return replace(self, embeddings=self.embeddings[rows], labels=self.labels[rows], domains=domains)
+        logits = None if self.logits is None else self.logits[rows]
+        return replace(self, embeddings=self.embeddings[rows], labels=self.labels[rows], domains=domains, logits=logits)
 
 
 @dataclass(frozen=True)

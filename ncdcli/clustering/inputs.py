@@ -1,4 +1,4 @@
-"""What the stages after `embed` read: samples, embeddings, and which rows are clustered."""
+"""What the stages after `embed` read: samples, embeddings, logits, and which rows are clustered."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from ncdcli.words import counted
 
 
 def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
-    """Samples, and their (n, d) embeddings, memory-mapped and checked to be finite (DataError with row numbers)."""
+    """Samples, and their (n, d) embeddings, memory-mapped and checked to be finite (DataError with row numbers).
+
+    Those of `joint_training` where they are among the inputs, else those of `embed`.
+    """
     samples = Samples.read(inputs["split/samples.csv"], inputs["split/classes.json"])
-    embeddings = np.load(inputs["embed/embeddings.npy"], mmap_mode="r")
+    path = inputs.get("joint_training/embeddings.npy") or inputs["embed/embeddings.npy"]
+    embeddings = np.load(path, mmap_mode="r")
     if len(embeddings) != len(samples.keys):
         raise DataError(
             f"{counted(len(embeddings), 'embedding')} for {counted(len(samples.keys), 'sample')}",
@@ -29,7 +33,15 @@ def read_inputs(inputs: Mapping[str, Path]) -> tuple[Samples, NDArray[Any]]:
     return samples, embeddings
 
 
-def clustering_problem(samples: Samples, embeddings: NDArray[Any], k: int | None) -> Problem:
+def read_logits(inputs: Mapping[str, Path]) -> NDArray[Any] | None:
+    """(n, k) what the classifier of `joint_training` says of each row, memory-mapped; None where there is none."""
+    path = inputs.get("joint_training/logits.npy")
+    return None if path is None else np.load(path, mmap_mode="r")
+
+
+def clustering_problem(
+    samples: Samples, embeddings: NDArray[Any], k: int | None, *, logits: NDArray[Any] | None = None
+) -> Problem:
     """The problem of clustering the `clustered_rows`, in their order."""
     rows = clustered_rows(samples)
     domains = samples.domain_ids
@@ -40,6 +52,7 @@ def clustering_problem(samples: Samples, embeddings: NDArray[Any], k: int | None
         k=k,
         novel_only=samples.setting == "ncd",
         domains=None if domains is None else domains[rows],
+        logits=None if logits is None else logits[rows],
     )
 
 

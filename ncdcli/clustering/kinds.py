@@ -23,6 +23,7 @@ KINDS = {
     "leiden": "ncdcli.clustering.leiden:cluster",
     "ddfa": "ncdcli.clustering.ddfa:cluster",
     "gmm": "ncdcli.clustering.gmm:cluster",
+    "head": "ncdcli.clustering.head:cluster",
 }
 
 
@@ -36,6 +37,7 @@ class ClusterSection(Section):
     k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
     package: ClassVar[Package | None] = None
     needs_domains: ClassVar[bool] = False  # the data must say where each sample comes from
+    needs_logits: ClassVar[bool] = False  # takes what a classifier says, which `joint_training` has trained
 
 
 class KMeans(ClusterSection):
@@ -302,6 +304,15 @@ class Gmm(ClusterSection):
     tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
 
 
+class Head(ClusterSection):
+    """The argmax of the classifier that `joint_training` has trained: what its method itself answers."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"  # as many as the classifier has
+    needs_logits: ClassVar[bool] = True
+
+    kind: Literal["head"] = "head"
+
+
 ClusterConfig = Annotated[
     KMeans
     | SemiKMeans
@@ -315,6 +326,7 @@ ClusterConfig = Annotated[
     | Hdbscan
     | Leiden
     | Ddfa
-    | Gmm,
+    | Gmm
+    | Head,
     Field(discriminator="kind"),
 ]

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from ncdcli.jsonfile import write_json
 
+WEIGHTS = "model.safetensors"  # beside `model.json`
+JOINT = "joint."  # how the names of weights begin there that are a joint method's and not the backbone's
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -81,10 +84,14 @@ class ModelCard:
     dim: int
     table_encoder: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)  # objective, epochs, selection rule, chosen epoch
+    joint: dict[str, Any] | None = None  # method, n_known, k, setting: where a classifier was trained with it
 
     def write(self, path: Path) -> None:
         """Write the card as JSON."""
-        write_json(path, asdict(self))
+        content = asdict(self)
+        if self.joint is None:
+            del content["joint"]
+        write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ncdcli.models.backbone import Backbone
-from ncdcli.objectives.kinds import ObjectiveSection
+from ncdcli.objectives.kinds import ObjectiveSection, Optimizer
+from ncdcli.training.optim import make_optimizer
+
+
+@dataclass(frozen=True)
+class EpochFacts:
+    """What `Objective.refresh` may look at when an epoch begins. It is the same in every process."""
+
+    number: int  # counted from 0
+    epochs: int
+    labels: Tensor  # (n,) known classes of the training rows, -1: none; on the device
+    features: Callable[[], Tensor]  # gives (n, dim) features of the training rows, without disturbance or gradient
+    rng: np.random.Generator
 
 
 class Objective(nn.Module):
     """A loss on top of a backbone, with the head that it needs; the head is thrown away after training.
 
-    Constructed as `Kind(config, dim=…, n_known=…)`.
+    Constructed as `Kind(config, dim=…, n_known=…)`. `forward` is given more where a kind asks for it: `positions` (b,)
+    of the samples among the training rows with `uses_positions`, `second`, the features of `second_backbone`, where
+    there is one, and `phase` where it makes several optimizers. All processes compute the same loss of the whole
+    batch: a kind that draws numbers in `forward` must not draw from torch's generator, which differs between them.
     """
+
+    uses_positions: bool = False
+    refreshes: bool = False  # `refresh` is called when an epoch begins
 
     def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:
         super().__init__()
@@ -40,3 +61,34 @@ class Objective(nn.Module):
     def classify(self, features: Tensor) -> Tensor | None:
         """(b, n_known) scores of the known classes for (b, dim) features; None where there is no classifier."""
         return None
+
+    def make_optimizers(self, config: Optimizer, backbone: Backbone) -> list[torch.optim.Optimizer]:
+        """What takes the steps on a batch: one step each, in turn, each with a loss of its own (`phase`).
+
+        The schedule sets the `lr` of every group of parameters, times the group's `lr_factor` where it has one.
+        """
+        return [make_optimizer(config, [backbone, self])]
+
+    def begin_epoch(self, number: int, epochs: int) -> None:
+        """Set what depends on the epoch alone, counted from 0: ramps. Called again where an epoch is resumed."""
+
+    def refresh(self, facts: EpochFacts) -> None:
+        """Renew what is computed from all training rows once an epoch, and keep it in buffers.
+
+        Not called where an epoch is resumed: the buffers are then those of the checkpoint.
+        """
+
+    def after_step(self, backbone: Backbone) -> None:
+        """What follows each optimizer step: unit lengths, moving averages."""
+
+    def second_backbone(self) -> Backbone | None:
+        """Another backbone, not trained, that is shown the same views: a frozen copy, or a moving average."""
+        return None
+
+    def kept_state(self) -> Mapping[str, Tensor]:
+        """The part of the state that `model.safetensors` holds beside the backbone's: nothing, or a classifier."""
+        return {}
+
+    def outcome(self) -> Mapping[str, Any]:
+        """What training has found beside weights, for `model.json`."""
+        return {}

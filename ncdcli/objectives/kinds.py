@@ -22,6 +22,7 @@ KINDS = {
 class ObjectiveSection(Section):
     """What is known of a kind of objective without importing its code."""
 
+    kind: str
     views: ClassVar[int] = 1  # random views of each sample in a batch: 1 or 2
     uses_pool: ClassVar[bool] = False  # also trains on samples without a label; otherwise labelled rows only
     reconstructs: ClassVar[bool] = False  # compares something with the inputs: needs a backbone that mirrors
@@ -152,10 +153,9 @@ class Augment(Section):
     mask: float = Field(0.0, ge=0, lt=1, description="fraction of input features set to another sample's value")
 
 
-class PretrainConfig(Section):
-    """Training on labelled classes (and, for some objectives, on the pool without its labels)."""
+class TrainingConfig(Section):
+    """What every training has, whatever its loss."""
 
-    objective: ObjectiveConfig = Field(default_factory=CrossEntropy, description="the loss; none: no training")
     epochs: int = Field(30, ge=0, description="passes over the training samples; 0: no training")
     batch_size: int = Field(128, ge=2, description="samples a step, over all processes")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="what takes the steps")
@@ -171,3 +171,11 @@ class PretrainConfig(Section):
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"
     )
+
+
+class _WithObjective(Section):
+    objective: ObjectiveConfig = Field(default_factory=CrossEntropy, description="the loss; none: no training")
+
+
+class PretrainConfig(TrainingConfig, _WithObjective):  # fields of the last base come first
+    """Training on labelled classes (and, for some objectives, on the pool without its labels)."""

@@ -51,8 +51,9 @@ def canonical_json(content: Any) -> bytes:
 
 
 def stage_config(recipe: Any, spec: StageSpec) -> dict[str, Any]:
-    """Section -> its fields that matter, in JSON form, for the sections that the stage may see."""
-    sections = {name: fields_that_matter(getattr(recipe, name)) for name in spec.sections}
+    """Section -> its fields that matter, in JSON form, for the sections that the stage may see and the recipe has."""
+    seen = {name: getattr(recipe, name) for name in spec.sections}
+    sections = {name: fields_that_matter(section) for name, section in seen.items() if section is not None}
     return json.loads(canonical_json(sections))  # as it will be read back from a manifest
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ncdcli.errors import MissingError, NcdError, UsageError
 from ncdcli.pipeline.fingerprint import DATA, IDENTITY, Ingredients, canonical_json, changes, stage_config
-from ncdcli.pipeline.spec import STAGES, StageSpec, is_of_a_stage, name_of
+from ncdcli.pipeline.spec import STAGES, StageSpec, is_of_a_stage, name_of, stages_of
 from ncdcli.pipeline.work import find_reusable, interrupted_at, read_work
 from ncdcli.run.folder import NOT_DONE, RunFolder
 from ncdcli.run.lock import Owner
@@ -83,6 +83,9 @@ def make_plan(
     """
     run.check_writable()
     selected = select(table, until=until, only=only)
+    table = stages_of(recipe, table)
+    if not any(spec.name in selected for spec in table):
+        raise UsageError(f"this recipe has no stage `{selected[-1]}`", hint=f"add a section `{selected[-1]}` to it")
     unknown = [name for name in force if name not in {spec.name for spec in table}]
     if unknown:
         raise UsageError(f"no stage is named `{unknown[0]}`", hint=_names(table))

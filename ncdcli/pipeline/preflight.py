@@ -18,6 +18,7 @@ from ncdcli.recipe.schema import Recipe
 STAGE_PACKAGES = {
     "pretrain": Package("torch", "pip install torch"),
     "embed": Package("torch", "pip install torch"),
+    "joint_training": Package("torch", "pip install torch"),
 }
 MAP_PACKAGES = {"umap": Package("umap", "pip install 'ncd-cli[umap]'")}
 FREE_BYTES = 100_000_000  # a run without its arrays: tables, logs, a small model and its checkpoint

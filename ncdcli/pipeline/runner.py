@@ -21,7 +21,7 @@ from ncdcli.pipeline.fingerprint import visible_config
 from ncdcli.pipeline.plan import Action, Decision, Identity, Plan, Planner, make_plan, needed, select
 from ncdcli.pipeline.publish import check_inputs_unchanged, link_outputs, make_manifest, publish, record_outputs
 from ncdcli.pipeline.signals import StopSignals
-from ncdcli.pipeline.spec import STAGES, StageSpec, name_of
+from ncdcli.pipeline.spec import STAGES, StageSpec, name_of, stages_of
 from ncdcli.pipeline.work import read_work
 from ncdcli.run import files, provenance
 from ncdcli.run.folder import NOT_DONE, RunFolder
@@ -81,6 +81,7 @@ def execute(
             planner = Planner(resolved.recipe, run, force=force, restart=restart, identity=identity)
             runner = Runner(planner, resources or Resources(), progress, line, crew, stop)
             selected = select(table, only=stages)
+            table = stages_of(resolved.recipe, table)
             results = [runner.advance(spec, spec.name in selected) for spec in needed(table, selected)]
     return [result for result in results if result is not None]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class StageSpec:
     reads_data: bool = False  # gets `context.data`, the way to the samples
     distributed: bool = False  # runs on several processes when asked to
     reads_manifests: bool = False  # gets `context.manifests`: how the stages before it were made, to be shown
+    optional: bool = False  # its one section may be absent from a recipe, and then there is no such stage
 
     @property
     def inputs_by_stage(self) -> dict[str, list[str]]:
@@ -41,6 +44,16 @@ def is_of_a_stage(name: str) -> bool:
 def name_of(entry: str) -> tuple[str, bool]:
     """An entry of `inputs` or `outputs` without its "?", and whether the file may be absent."""
     return entry.removesuffix("?"), entry.endswith("?")
+
+
+def stages_of(recipe: Any, table: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
+    """The stages that a recipe has, in the table's order; no other one waits for those that it does not have."""
+    absent = {spec.name for spec in table if spec.optional and getattr(recipe, spec.sections[0]) is None}
+    return tuple(
+        replace(spec, inputs=tuple(name for name in spec.inputs if name.split("/", 1)[0] not in absent))
+        for spec in table
+        if spec.name not in absent
+    )
 
 
 # Class names of pool samples lie in `split/truth.csv`, and only `evaluate` and what comes after it may read it: what
@@ -70,28 +83,43 @@ STAGES = (
         ("k.json", "scores.csv"),
     ),
     StageSpec(
+        "joint_training", 1, "ncdcli.stages.joint_training", ("joint_training",),
+        (
+            "split/samples.csv", "split/classes.json", "split/source.json",
+            "pretrain/model.json", "pretrain/model.safetensors?",
+            "embed/embeddings.npy", "embed/embeddings.json", "estimate_k/k.json",
+        ),
+        ("model.json", "model.safetensors", "embeddings.npy", "logits.npy?", "metrics.jsonl", "timing.jsonl"),
+        reads_data=True, distributed=True, optional=True,
+    ),
+    StageSpec(
         "cluster", 2, "ncdcli.stages.cluster", ("cluster",),
-        ("split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json"),
+        (
+            "split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json",
+            "joint_training/embeddings.npy?", "joint_training/logits.npy?",
+        ),
         ("assignments.csv", "centroids.npy", "clustering.json"),
     ),
     StageSpec(
         "evaluate", 3, "ncdcli.stages.evaluate", ("evaluate",),
         (
             "split/samples.csv", "split/classes.json", "split/truth.csv?", "pretrain/model.json",
-            "embed/embeddings.npy", "cluster/assignments.csv", "cluster/clustering.json",
+            "embed/embeddings.npy", "joint_training/model.json?", "joint_training/embeddings.npy?",
+            "cluster/assignments.csv", "cluster/clustering.json",
         ),
         ("metrics.json", "matching.json?", "per_class.csv?", "confusion.npy?"),
     ),
     StageSpec(
         "report", 1, "ncdcli.stages.report",
         (
-            "name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "cluster", "evaluate",
-            "report", "expected",
+            "name", "description", "data", "backbone", "pretrain", "embed", "estimate_k", "joint_training", "cluster",
+            "evaluate", "report", "expected",
         ),
         (
             "split/samples.csv", "split/classes.json", "split/source.json", "split/truth.csv?",
             "pretrain/model.json", "pretrain/metrics.jsonl?", "embed/embeddings.npy", "estimate_k/k.json",
-            "estimate_k/scores.csv", "cluster/assignments.csv", "cluster/centroids.npy", "cluster/clustering.json",
+            "estimate_k/scores.csv", "joint_training/metrics.jsonl?", "joint_training/embeddings.npy?",
+            "cluster/assignments.csv", "cluster/centroids.npy", "cluster/clustering.json",
             "evaluate/metrics.json", "evaluate/matching.json?", "evaluate/per_class.csv?", "evaluate/confusion.npy?",
             "clusters.csv?",
         ),

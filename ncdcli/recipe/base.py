@@ -75,6 +75,14 @@ def fields_that_matter(value: Any) -> Any:
     return value
 
 
+def added_later(section: BaseModel) -> set[str]:
+    """Names of the fields that are marked as added and stand at their default: as if they were not there."""
+    fields = type(section).model_fields
+    return {
+        name for name, info in fields.items() if _marked(info, AddedMark) and getattr(section, name) == info.default
+    }
+
+
 def _marked(info: FieldInfo, mark: type) -> bool:
     return any(isinstance(item, mark) for item in info.metadata)
 

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from ncdcli.recipe.base import added_later
 from ncdcli.recipe.scalars import needs_quotes
 
 LONGEST_FLOW = 70  # characters of a map that is written on one line
@@ -44,6 +45,9 @@ _Dumper.add_representer(list, _list)
 
 
 def to_yaml(model: BaseModel) -> str:
-    """The YAML of a recipe or card with every default filled in: sections as blocks, short ones on a line."""
-    content = model.model_dump(mode="json")
+    """The YAML of a recipe or card with every default filled in: sections as blocks, short ones on a line.
+
+    Sections that came later, and that a recipe does not have, are left out.
+    """
+    content = model.model_dump(mode="json", exclude=added_later(model))
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

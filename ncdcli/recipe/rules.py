@@ -18,7 +18,7 @@ from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import Card, DataConfig, Source
 from ncdcli.models.kinds import BackboneConfig, kinds_that_read
-from ncdcli.objectives.kinds import Augment, PretrainConfig
+from ncdcli.objectives.kinds import Augment
 from ncdcli.recipe.card_rules import (
     CARD_RULES,
     Fault,
@@ -31,10 +31,11 @@ from ncdcli.recipe.card_rules import (
 from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
 from ncdcli.recipe.schema import EvaluateConfig, Expected, Recipe
 from ncdcli.recipe.shape import kinds_of
+from ncdcli.recipe.training_rules import TRAINING_RULES, Training, trainings
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
 from ncdcli.tune.section import TuneConfig
-from ncdcli.words import counted, did_you_mean, either
+from ncdcli.words import did_you_mean, either
 
 
 def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault]:
@@ -42,8 +43,10 @@ def faults_of(sections: Mapping[str, Any], model: type[BaseModel]) -> list[Fault
     faults: list[Fault] = []
     for rule in RULES.get(model, ()):
         names = list(inspect.signature(rule).parameters)
-        if all(name in sections for name in names):
-            faults += rule(**{name: sections[name] for name in names})
+        worlds = [{**sections, "training": one} for one in trainings(sections)] if "training" in names else [sections]
+        for world in worlds:
+            if all(name in world for name in names):
+                faults += rule(**{name: world[name] for name in names})
     return faults
 
 
@@ -143,22 +146,6 @@ def protocol_fits_setting(data: DataConfig, evaluate: EvaluateConfig) -> Faults:
         yield ("evaluate", "protocol"), message, "use `gcd_v2`, or set `data.setting: ncd`"
 
 
-def selection_has_samples(data: DataConfig, pretrain: PretrainConfig) -> Faults:
-    """Choosing by held-out known samples needs some to be held out."""
-    if pretrain.selection == "known-val" and data.validation_fraction == 0:
-        hint = "set `data.validation_fraction`, e.g. 0.1, or use `selection: last`"
-        yield ("pretrain", "selection"), "`known-val` needs held-out known samples", hint
-
-
-def warmup_ends(pretrain: PretrainConfig) -> Faults:
-    """Warm-up is over before training is."""
-    if pretrain.objective.kind != "none" and pretrain.schedule.warmup_epochs > pretrain.epochs > 0:
-        message = (
-            f"warm-up of {counted(pretrain.schedule.warmup_epochs, 'epoch')} is longer than training, {pretrain.epochs}"
-        )
-        yield ("pretrain", "schedule", "warmup_epochs"), message, "shorten it, or raise `pretrain.epochs`"
-
-
 def backbone_fits_source(data: DataConfig, backbone: BackboneConfig) -> Faults:
     """The modality of the samples is one that the backbone can read."""
     modality = modality_of(data)
@@ -187,71 +174,17 @@ def backbone_makes_sense(backbone: BackboneConfig) -> Faults:
         yield ("backbone", "weights"), f"expected `hub`, `none` or a file, found '{weights}'", hint
 
 
-def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
-    """An objective moves something: a backbone without weights, or a frozen one, is used with `none`."""
-    if pretrain.objective.kind == "none" or pretrain.epochs == 0:
-        return
-    hint = "set `pretrain.objective: {kind: none}`"
-    if not backbone.trainable:
-        message = f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train"
-        yield ("backbone", "kind"), message, hint
-    elif getattr(backbone, "train_last_blocks", "all") == 0:
-        message = f"`train_last_blocks: 0` leaves nothing that `{pretrain.objective.kind}` could train"
-        yield ("backbone", "train_last_blocks"), message, f"{hint}, or train some blocks"
-
-
-def objective_fits_backbone(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
-    """An objective that reconstructs its inputs needs a backbone that can be turned round."""
-    if pretrain.objective.reconstructs and pretrain.epochs and not backbone.mirrors:
-        message = f"objective `{pretrain.objective.kind}` reconstructs vectors, which backbone `{backbone.kind}` cannot"
-        yield ("pretrain", "objective", "kind"), message, "set `backbone: {kind: mlp}`"
-
-
-def sampler_fits_objective(pretrain: PretrainConfig) -> Faults:
-    """A balanced draw is half from the pool: the objective has to train on it."""
-    objective = pretrain.objective
-    if pretrain.sampler == "balanced" and objective.kind != "none" and not objective.uses_pool:
-        message = f"`balanced` draws half of a batch from the pool, which objective `{objective.kind}` does not use"
-        yield ("pretrain", "sampler"), message, "set `sampler: shuffle`"
-
-
-def views_differ(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
-    """An objective that compares two views of a sample needs something random in them."""
-    if pretrain.objective.views < 2 or pretrain.epochs == 0:
-        return
-    if pretrain.augment == Augment() and not getattr(backbone, "dropout", 0):
-        message = f"`{pretrain.objective.kind}` compares two random views, and nothing in `augment` is on"
-        hint = "set e.g. `augment: {resize_crop: 0.5, flip: true}` for images, `augment: {noise: 0.1}` for others"
-        yield ("pretrain", "augment"), message, hint
-
-
-def masks_something(pretrain: PretrainConfig) -> Faults:
-    """An objective that tells masked features needs some, and nothing else that changes features."""
-    if not pretrain.objective.masks or pretrain.epochs == 0:
-        return
-    kind, steps = pretrain.objective.kind, ("pretrain", "augment")
-    if not pretrain.augment.mask:
-        message = f"`{kind}` restores masked features, and `augment.mask` is off"
-        yield steps, message, "set `augment: {mask: 0.3}`"
-    if pretrain.augment.noise:
-        yield (
-            (*steps, "noise"),
-            f"`{kind}` tells masked features by their change, and noise changes all",
-            "leave it out",
-        )
-
-
-def augment_fits(data: DataConfig, pretrain: PretrainConfig) -> Faults:
+def augment_fits(data: DataConfig, training: Training) -> Faults:
     """Pictures are shifted and flipped, columns of a table are not; features are masked, pixels are not."""
-    modality = modality_of(data)
-    if modality is None or pretrain.objective.kind == "none":
+    modality, augment = modality_of(data), training.config.augment
+    if modality is None or training.learnt.kind == "none":
         return
     for name, info in Augment.model_fields.items():
         for_images = name != "mask"
-        if name == "noise" or getattr(pretrain.augment, name) == info.default or for_images == (modality == "images"):
+        if name == "noise" or getattr(augment, name) == info.default or for_images == (modality == "images"):
             continue
         hint = "`noise` does for all inputs" + ("" if modality == "images" else ", `mask` for these")
-        yield ("pretrain", "augment", name), f"`{name}` is not for {modality}", hint
+        yield (training.name, "augment", name), f"`{name}` is not for {modality}", hint
 
 
 def modality_of(data: DataConfig) -> str | None:
@@ -318,8 +251,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
     Recipe: (
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         someone_finds_k, domains_are_given,
-        protocol_fits_setting, selection_has_samples, warmup_ends, backbone_fits_source, backbone_makes_sense,
-        something_to_train, objective_fits_backbone, sampler_fits_objective, views_differ, masks_something,
+        protocol_fits_setting, backbone_fits_source, backbone_makes_sense, *TRAINING_RULES,
         augment_fits, figures_can_be_judged, tuning_finds_k,
     ),
     Card: CARD_RULES,

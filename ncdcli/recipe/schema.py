@@ -9,6 +9,7 @@ from pydantic import Field
 from ncdcli.clustering.kinds import ClusterConfig, SemiKMeans
 from ncdcli.counting.kinds import CountingConfig, MaxAcc
 from ncdcli.data.kinds import DataConfig
+from ncdcli.joint.kinds import JointTrainingConfig
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.objectives.kinds import PretrainConfig
 from ncdcli.recipe.base import ADDED, Section, Version
@@ -86,6 +87,9 @@ class Recipe(Section):
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
     embed: EmbedConfig = Field(default_factory=EmbedConfig)
     estimate_k: CountingConfig = Field(default_factory=MaxAcc)
+    joint_training: Annotated[JointTrainingConfig | None, ADDED] = Field(
+        None, description="a method that learns embedding and clusters together; default: none"
+    )
     cluster: ClusterConfig = Field(default_factory=SemiKMeans)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)

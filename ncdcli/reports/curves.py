@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ncdcli.reports.charts import Line, Mark, line_chart
-from ncdcli.reports.facts import criteria, series
+from ncdcli.reports.facts import criteria
 from ncdcli.reports.features import short
 from ncdcli.reports.results import Results
 
@@ -54,5 +54,5 @@ def training_charts(results: Results) -> list[tuple[str, Markup]]:
     """(name, chart) of every number that the training has written once an epoch."""
     return [
         (name, line_chart([Line(name, points)], title=name, x_label="epoch"))
-        for name, points in series(results.training).items()
+        for name, points in results.training.items()
     ]

@@ -32,9 +32,10 @@ def read_lines(path: Path | None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def training_records(folder: Path) -> list[dict[str, Any]]:
-    """A record for each epoch that the run has trained."""
-    return read_lines(folder / "pretrain" / "metrics.jsonl")
+def training_series(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """What the trainings of a run have written, as `series` of both."""
+    names = ("pretrain", "joint_training")
+    return both_series(*(read_lines(folder / name / "metrics.jsonl") for name in names))
 
 
 def read_counting(folder: Path) -> dict[str, Any]:
@@ -89,6 +90,13 @@ def series(records: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[float, 
             if name not in NOT_CURVES and is_number and math.isfinite(value):
                 found.setdefault(name, []).append((float(record["epoch"]), float(value)))
     return found
+
+
+def both_series(
+    pretrain: Iterable[Mapping[str, Any]], joint: Iterable[Mapping[str, Any]]
+) -> dict[str, list[tuple[float, float]]]:
+    """`series` of pretraining, then of joint training, whose names begin with `joint_training/`."""
+    return series(pretrain) | {f"joint_training/{name}": points for name, points in series(joint).items()}
 
 
 def criteria(candidates: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:

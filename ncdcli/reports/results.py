@@ -17,7 +17,7 @@ from ncdcli.data.columns import read_columns
 from ncdcli.data.samples import Samples
 from ncdcli.metrics.truth import Truth, read_truth
 from ncdcli.naming import Cluster, Names, default_names, make_clusters, names_if_fitting
-from ncdcli.reports.facts import Row, read_lines, read_rows
+from ncdcli.reports.facts import Row, both_series, read_lines, read_rows
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Results:
     matching: Mapping[str, Any]  # empty where nothing is scored
     per_class: Sequence[Row]
     confusion: NDArray[np.int64] | None  # (k, classes) of the scored rows of the headline's split
-    training: Sequence[Mapping[str, Any]]  # a record for each epoch
+    training: Mapping[str, Sequence[tuple[float, float]]]  # name -> (epoch, value); see `both_series`
     names: Names
     named: bool  # the user has named clusters, and the names are about this clustering
     names_left_out: bool  # there is a `clusters.csv`, and it is about another clustering
@@ -97,7 +97,9 @@ def read_results(inputs: Mapping[str, Path]) -> Results:
         matching=_json(inputs, "evaluate/matching.json"),
         per_class=read_rows(inputs.get("evaluate/per_class.csv")),
         confusion=np.load(inputs["evaluate/confusion.npy"]) if "evaluate/confusion.npy" in inputs else None,
-        training=read_lines(inputs.get("pretrain/metrics.jsonl")),
+        training=both_series(
+            read_lines(inputs.get("pretrain/metrics.jsonl")), read_lines(inputs.get("joint_training/metrics.jsonl"))
+        ),
         names=names,
         named=named,
         names_left_out="clusters.csv" in inputs and not named,

@@ -102,6 +102,11 @@ class RunFolder:
             )
         return info
 
+    def has_section(self, name: str) -> bool:
+        """Whether the recipe has a section of this name, without reading all of it."""
+        path = self.path / "recipe.yaml"
+        return path.is_file() and f"\n{name}:" in f"\n{path.read_text('utf-8')}"
+
     def recipe(self) -> Recipe:
         """The resolved recipe of the run. MissingError without one, RecipeError (with places) if it is damaged."""
         self.info()

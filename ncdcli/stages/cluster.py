@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.clustering.assign import margins, nearest
+from ncdcli.clustering.assign import Answers, Centroids, Logits
 from ncdcli.clustering.base import Clustering
-from ncdcli.clustering.inputs import clustered_rows, clustering_problem, read_inputs
+from ncdcli.clustering.inputs import clustered_rows, clustering_problem, read_inputs, read_logits
 from ncdcli.clustering.kinds import KINDS
 from ncdcli.data.columns import write_columns
 from ncdcli.data.samples import Samples
@@ -36,15 +36,18 @@ def run(context: StageContext, config: Any) -> None:
     """Write `assignments.csv`, `centroids.npy` (k, d) and `clustering.json`.
 
     Clusters `0 … n_known − 1` are the known classes in their order. Labelled rows keep the cluster that the method
-    gave them; rows that were not clustered (test rows; validation rows in the NCD setting) go to the nearest centroid.
+    gave them; rows that were not clustered (test rows; validation rows in the NCD setting) go to the nearest centroid,
+    or where a classifier was the method, to the likeliest class.
     """
     samples, embeddings = read_inputs(context.inputs)
+    logits = read_logits(context.inputs) if config.cluster.needs_logits else None
     k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
     rows = clustered_rows(samples)
-    problem = clustering_problem(samples, embeddings, k)
+    problem = clustering_problem(samples, embeddings, k, logits=logits)
     method = import_kind(KINDS, config.cluster.kind)
     clustering = method(problem, config.cluster, context.rng(), context.progress)
-    assignments = assign_all(clustering, samples, embeddings, rows)
+    answers = Centroids(embeddings, clustering.centroids) if logits is None else Logits(logits)
+    assignments = assign_all(clustering, samples, answers, rows)
     _write_assignments(context, samples, clustering, assignments)
     np.save(context.output / "centroids.npy", clustering.centroids)
     content = {
@@ -61,30 +64,27 @@ def run(context: StageContext, config: Any) -> None:
     write_json(context.output / "clustering.json", content)
 
 
-def assign_all(
-    clustering: Clustering, samples: Samples, embeddings: NDArray[Any], rows: NDArray[np.int64]
-) -> Assignments:
-    """Clusters of all rows, from those of the clustered `rows` and the nearest centroids of the others.
+def assign_all(clustering: Clustering, samples: Samples, answers: Answers, rows: NDArray[np.int64]) -> Assignments:
+    """Clusters of all rows, from those of the clustered `rows`, and for the others from what `answers` them.
 
-    In the NCD setting `task_agnostic` is the nearest of all centroids; `task_aware` the nearest novel one for pool and
-    test rows (to be read for rows of novel classes only), the nearest known one for validation rows, and the own class
-    for labelled rows.
+    In the NCD setting `task_agnostic` is the best of all clusters; `task_aware` the best novel one for pool and test
+    rows (to be read for rows of novel classes only), the best known one for validation rows, and the own class for
+    labelled rows.
     """
-    centroids = clustering.centroids
-    anything, margin = nearest(embeddings, centroids)
+    anything, margin = answers.best(slice(None))
     clusters = anything.copy()
     clusters[rows] = clustering.assignments
     if samples.setting != "ncd":
-        margin[rows] = margins(embeddings[rows], centroids, clusters=clustering.assignments)
+        margin[rows] = answers.margins(rows, clusters=clustering.assignments)
         return Assignments(clusters, margin, None, None)
-    known, novel = np.split(np.arange(len(centroids)), [len(samples.known)])
+    known, novel = np.split(np.arange(clustering.k), [len(samples.known)])
     labelled, pool = samples.rows("labelled"), samples.rows("unlabelled")
-    margin[labelled] = margins(embeddings[labelled], centroids, clusters=clusters[labelled])
-    margin[pool] = margins(embeddings[pool], centroids, clusters=clusters[pool], allowed=novel)
+    margin[labelled] = answers.margins(labelled, clusters=clusters[labelled])
+    margin[pool] = answers.margins(pool, clusters=clusters[pool], allowed=novel)
     aware = clusters.copy()
     validation, test = samples.rows("validation"), samples.rows("test")
-    aware[validation], _ = nearest(embeddings[validation], centroids, allowed=known)
-    aware[test], _ = nearest(embeddings[test], centroids, allowed=novel)
+    aware[validation], _ = answers.best(validation, allowed=known)
+    aware[test], _ = answers.best(test, allowed=novel)
     return Assignments(clusters, margin, aware, np.where(samples.roles == "labelled", clusters, anything))
 
 

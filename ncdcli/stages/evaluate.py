@@ -131,8 +131,8 @@ def _headline(evaluation: _Evaluation, protocols: dict[str, Any]) -> dict[str, A
 
 
 def _selection(context: StageContext) -> str:
-    """The rule by which the epoch was chosen: `last` where nothing was trained."""
-    path = context.inputs.get("pretrain/model.json")
+    """The rule by which the epoch of the last training was chosen: `last` where nothing was trained."""
+    path = context.inputs.get("joint_training/model.json") or context.inputs.get("pretrain/model.json")
     training = json.loads(path.read_text("utf-8")).get("training") if path else None
     return str((training or {}).get("selection") or "last")
 
@@ -169,6 +169,10 @@ def _stability(evaluation: _Evaluation) -> dict[str, Any] | None:
     samples, seeds = evaluation.samples, evaluation.config.stability_seeds
     if seeds == 0 or not len(samples.rows("unlabelled")):
         why = "`evaluate.stability_seeds` is 0" if seeds == 0 else "there are no unlabelled samples"
+        evaluation.missing.append({"what": "stability", "why": why})
+        return None
+    if evaluation.clustering["kind"] == "head":
+        why = "a trained classifier answers the same every time; other seeds are other runs"
         evaluation.missing.append({"what": "stability", "why": why})
         return None
     rows = clustered_rows(samples)

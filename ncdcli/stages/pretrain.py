@@ -111,17 +111,8 @@ def _make_job(context: StageContext, config: PretrainConfig, samples: Samples, s
     rows = samples.rows(*roles)
     if len(rows) < 2:
         raise DataError(f"training needs at least two samples; there are {len(rows)} {' or '.join(roles)}")
-    validation, labelled = samples.rows("validation"), samples.rows("labelled")
-    held_out = HeldOut(
-        source,
-        labelled=labelled,
-        labelled_classes=samples.labels[labelled],
-        validation=validation,
-        validation_classes=samples.labels[validation],
-        n_known=len(samples.known),
-    )
     labels = samples.training_labels[rows]
-    chooser = held_out if len(validation) else None
+    chooser = HeldOut.of(source, samples) if len(samples.rows("validation")) else None
     return Job(backbone, objective, source, rows, labels, chooser, config, context.stream, context.output)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ncdcli.pipeline.fingerprint import canonical_json, stage_config
-from ncdcli.pipeline.spec import BY_NAME, STAGES
+from ncdcli.pipeline.spec import BY_NAME, STAGES, stages_of
 from ncdcli.recipe.schema import Recipe
 from ncdcli.run.folder import RunFolder
 
@@ -30,8 +30,8 @@ class Scheduled:
 def stage_keys(recipe: Recipe) -> Keys:
     """A digest for each stage, equal for two recipes on the same data exactly where one result serves both."""
     keys: dict[str, str] = {}
-    for spec in STAGES:
-        before = [keys[stage] for stage in BY_NAME if stage in spec.stages_before]
+    for spec in stages_of(recipe, STAGES):
+        before = [keys[stage] for stage in keys if stage in spec.stages_before]
         content = canonical_json([spec.name, recipe.seed, stage_config(recipe, spec), before])
         keys[spec.name] = hashlib.sha256(content).hexdigest()
     return keys
@@ -42,7 +42,7 @@ def shared_with(keys: Keys, earlier: Iterable[tuple[str, Keys]]) -> dict[str, li
     first: dict[str, str] = {}
     for name, others in earlier:
         for stage, key in others.items():
-            if keys[stage] == key:
+            if keys.get(stage) == key:
                 first.setdefault(stage, name)
     shared: dict[str, list[str]] = {}
     for stage in BY_NAME:
@@ -54,7 +54,7 @@ def shared_with(keys: Keys, earlier: Iterable[tuple[str, Keys]]) -> dict[str, li
 def must_wait(run: Scheduled, running: Iterable[Scheduled]) -> bool:
     """Whether one of the `running` is computing, or about to compute, a stage that `run` could link from it."""
     return any(
-        run.keys[stage] == other.keys[stage] and not other.done(stage) and not run.done(stage)
+        run.keys[stage] == other.keys.get(stage) and not other.done(stage) and not run.done(stage)
         for other in running
-        for stage in BY_NAME
+        for stage in run.keys
     )

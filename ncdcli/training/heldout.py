@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ncdcli.data.samples import Samples
 from ncdcli.models.backbone import Backbone
 from ncdcli.models.inference import forward_batches
 from ncdcli.objectives.base import Objective
@@ -26,6 +27,13 @@ class HeldOut:
     validation: NDArray[np.int64]
     validation_classes: NDArray[np.int64]
     n_known: int
+
+    @classmethod
+    def of(cls, source: Source, samples: Samples) -> HeldOut:
+        """The labelled and the held-out samples of a run."""
+        labelled, validation = samples.rows("labelled"), samples.rows("validation")
+        labels = samples.labels
+        return cls(source, labelled, labels[labelled], validation, labels[validation], len(samples.known))
 
     def accuracy(self, backbone: Backbone, objective: Objective, device: torch.device) -> float:
         """Fraction of validation rows put in their class: by the objective's classifier, else by the nearest mean.

@@ -14,17 +14,18 @@ from torch import Tensor
 
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.models.backbone import Backbone
-from ncdcli.objectives.base import Objective
-from ncdcli.objectives.kinds import PretrainConfig
+from ncdcli.models.inference import forward_batches
+from ncdcli.objectives.base import EpochFacts, Objective
+from ncdcli.objectives.kinds import TrainingConfig
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.training.batches import Source
 from ncdcli.training.checkpoint import append_line, read_checkpoint, write_checkpoint, write_lines
 from ncdcli.training.gather import any_process, gather_views, share_batch_norm
 from ncdcli.training.heldout import HeldOut
 from ncdcli.training.monitor import Monitor
-from ncdcli.training.optim import learning_rate, make_optimizer
+from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, n_batches, plan_epoch
-from ncdcli.training.streams import Key, torch_seeded
+from ncdcli.training.streams import Key, generator, torch_seeded
 from ncdcli.training.views import Views
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Job:
     rows: NDArray[np.int64]  # training rows of the source
     labels: NDArray[np.int64]  # their known classes, -1: none
     held_out: HeldOut | None
-    config: PretrainConfig
+    config: TrainingConfig
     stream: np.random.SeedSequence
     output: Path
+    section: str = "pretrain"  # of the recipe, where `config` stands
 
 
 @dataclass
@@ -59,7 +61,7 @@ class State:
     batch: int = 0  # batches finished in the epoch under way
     sums: dict[str, Tensor] = field(default_factory=dict)  # losses of the epoch under way, times samples
     records: list[dict[str, Any]] = field(default_factory=list)  # one per finished epoch
-    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, backbone state; with `known-val` only
+    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, state that is kept; with `known-val`
 
 
 def train(fabric: Fabric, job: Job, monitor: Monitor) -> dict[str, Any]:
@@ -80,10 +82,10 @@ class Trainer:
             job.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
-        self.backbone = fabric.setup_module(job.backbone)
-        self.objective = fabric.setup_module(job.objective)
-        self.optimizer = make_optimizer(self.config.optimizer, [job.backbone, job.objective])
-        self.setup_optimizer = fabric.setup_optimizers(self.optimizer)
+        self.backbone = _set_up(fabric, job.backbone)
+        self.objective = _set_up(fabric, job.objective)
+        self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
+        self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
         self.views = Views(
             job.source, job.backbone.preparation, self.config.augment, job.stream, job.rows,
             rank=fabric.global_rank, processes=fabric.world_size,
@@ -100,7 +102,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             self._write_model()
         self.fabric.barrier()
-        return {"chosen_epoch": chosen, "selection": self.config.selection, "metrics": self.state.records[chosen - 1]}
+        told = {"chosen_epoch": chosen, "selection": self.config.selection, "metrics": self.state.records[chosen - 1]}
+        return {**told, **self.job.objective.outcome()}
 
     def _epoch(self, epoch: int) -> None:
         job, config = self.job, self.config
@@ -109,52 +112,81 @@ class Trainer:
             sampler=config.sampler, batch_size=config.batch_size, views=job.objective.views,
         )  # fmt: skip
         rate = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = rate * group.get("lr_factor", 1.0)
+        self._begin(epoch)
         self.backbone.train()
         self.objective.train()
         started, first = time.monotonic(), self.state.batch
         batches = enumerate(self.views.pairs(plan, self.fabric.device, start=first), first)
         for batch, (inputs, clean) in batches:
-            self._step(plan, batch, inputs, clean)
+            for phase in range(len(self.optimizers)):
+                self._step(plan, batch, inputs, clean, phase=phase)
+            self.monitor.tick(1)
             self.state.batch = batch + 1
             if self.state.batch < plan.n_batches:
                 self._pause_within(batch)
         self._finish_epoch(plan, rate, seconds=time.monotonic() - started, first=first)
 
-    def _step(self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor) -> None:
+    def _begin(self, epoch: int) -> None:
+        """Tell the objective which epoch begins; it renews what it keeps of all rows, unless the epoch is resumed."""
+        job = self.job
+        job.objective.begin_epoch(epoch, self.config.epochs)
+        if job.objective.refreshes and self.state.batch == 0:
+            labels = torch.from_numpy(job.labels).to(self.fabric.device)
+            rng = generator(job.stream, Key.REFRESH, epoch)
+            job.objective.refresh(EpochFacts(epoch, self.config.epochs, labels, self._features, rng))
+
+    def _features(self) -> Tensor:
+        """(n, dim) features of all training rows as an inference would give them."""
+        self.job.backbone.eval()
+        device = self.fabric.device
+        parts = forward_batches(self.job.backbone, self.job.source, self.job.rows, device=device)
+        return torch.cat([features for _, features in parts])
+
+    def _step(self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor, *, phase: int) -> None:
         """One optimizer step on a batch, of which `inputs` is the part of this process, `clean` before disturbance."""
         if self.job.backbone.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         world = self.fabric.world_size
         parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
         counts = [part.stop - part.start for part in parts]
-        labels = torch.from_numpy(self._labels_of(plan.order[plan.part(batch)])).to(self.fabric.device)
-        with torch_seeded(
-            self.job.stream, Key.DROPOUT, plan.epoch, batch, self.fabric.global_rank, device=self.fabric.device
-        ):
+        # `job.rows` ascends.
+        positions = np.searchsorted(self.job.rows, plan.order[plan.part(batch)])
+        labels = torch.from_numpy(self.job.labels[positions]).to(self.fabric.device)
+        key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
+        with torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device):
             features = gather_views(self.fabric, self.backbone(inputs), counts)
-            seen = self._reconstructed(inputs, clean, counts) if self.job.objective.reconstructs else {}
+            seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         self.fabric.backward(loss)
         if self.config.gradient_clip is not None:
-            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            parameters = [p for group in self.optimizers[phase].param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
-        self.setup_optimizer.step()
+        self.steppers[phase].step()
+        self.job.objective.after_step(self.job.backbone)
         for name, value in {"loss": loss, **parts_of_loss}.items():
             value = value.detach().float() * len(labels)
             self.state.sums[name] = self.state.sums.get(name, torch.zeros_like(value)) + value
-        self.monitor.tick(1)
 
-    def _reconstructed(self, shown: Tensor, clean: Tensor, counts: list[int]) -> dict[str, list[Tensor]]:
-        """The inputs of all processes in rows of numbers, per view."""
-        rows = gather_views(self.fabric, clean.flatten(1), counts)
-        return {"clean": rows, "shown": rows if shown is clean else gather_views(self.fabric, shown.flatten(1), counts)}
-
-    def _labels_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Labels by row of the source; `job.rows` ascends."""
-        return self.job.labels[np.searchsorted(self.job.rows, rows)]
+    def _seen(
+        self, shown: Tensor, clean: Tensor, counts: list[int], positions: NDArray[np.int64], phase: int
+    ) -> dict[str, Any]:
+        """What the objective asks for beside features and labels, of all processes, per view."""
+        objective, seen = self.job.objective, dict[str, Any]()
+        if objective.reconstructs:
+            rows = gather_views(self.fabric, clean.flatten(1), counts)
+            seen["clean"] = rows
+            seen["shown"] = rows if shown is clean else gather_views(self.fabric, shown.flatten(1), counts)
+        if objective.uses_positions:
+            seen["positions"] = torch.from_numpy(positions).to(self.fabric.device)
+        second = objective.second_backbone()
+        if second is not None:
+            with torch.no_grad(), self.fabric.autocast():
+                seen["second"] = gather_views(self.fabric, second(shown).float(), counts)
+        return seen | ({"phase": phase} if len(self.optimizers) > 1 else {})
 
     def _pause_within(self, batch: int) -> None:
         """Between two batches: save and leave when asked to, look at the loss, save now and then."""
@@ -191,14 +223,20 @@ class Trainer:
         """With `known-val`: keep the weights of the best epoch, the later of equals."""
         accuracy = record["held_out_known_accuracy"]
         if self.config.selection == "known-val" and accuracy >= self.state.best.get("accuracy", -1.0):
-            weights = {name: value.detach().cpu().clone() for name, value in self.job.backbone.state_dict().items()}
+            weights = {name: value.clone() for name, value in self._kept().items()}
             self.state.best = {"epoch": record["epoch"], "accuracy": accuracy, "backbone": weights}
 
+    def _kept(self) -> dict[str, Tensor]:
+        """What is left of a training: weights of the backbone, and of the objective those that it keeps."""
+        state = {**self.job.backbone.state_dict(), **self.job.objective.kept_state()}
+        return {name: value.detach().cpu() for name, value in state.items()}
+
     def _check_loss(self) -> None:
+        section = self.job.section
         if not all(torch.isfinite(value) for value in self.state.sums.values()):
             raise NcdError(
                 f"the loss is no longer a number in epoch {self.state.epoch + 1}: training diverged",
-                hint="lower `pretrain.optimizer.lr`, or set `pretrain.gradient_clip: 1.0`",
+                hint=f"lower `{section}.optimizer.lr`, or set `{section}.gradient_clip: 1.0`",
             )
 
     def _leave(self) -> None:
@@ -219,7 +257,7 @@ class Trainer:
             "config": fields_that_matter(self.config),
             "backbone": self.job.backbone.state_dict(),
             "objective": self.job.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "state": dict(vars(state)),
         }
         write_checkpoint(self.job.output, content)
@@ -232,7 +270,8 @@ class Trainer:
         if content is not None and content["config"] == fields_that_matter(self.config):
             self.job.backbone.load_state_dict(content["backbone"])
             self.job.objective.load_state_dict(content["objective"])
-            self.optimizer.load_state_dict(content["optimizer"])
+            for optimizer, kept in zip(self.optimizers, content["optimizers"], strict=True):
+                optimizer.load_state_dict(kept)
             self.state = State(**content["state"])
             self.state.sums = {name: value.to(self.fabric.device) for name, value in self.state.sums.items()}
         if self.fabric.is_global_zero:
@@ -244,8 +283,12 @@ class Trainer:
     def _write_model(self) -> None:
         from safetensors.torch import save_file
 
-        weights = self.state.best.get("backbone") or self.job.backbone.state_dict()
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in weights.items()},
-            self.job.output / "model.safetensors",
-        )
+        weights = self.state.best.get("backbone") or self._kept()
+        save_file({name: value.contiguous() for name, value in weights.items()}, self.job.output / "model.safetensors")
+
+
+def _set_up(fabric: Fabric, module: torch.nn.Module) -> Any:
+    """The module as Fabric runs it. What has nothing to train needs no other process, and may have none."""
+    if fabric.world_size > 1 and not any(parameter.requires_grad for parameter in module.parameters()):
+        return fabric.to_device(module)
+    return fabric.setup_module(module)

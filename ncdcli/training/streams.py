@@ -17,7 +17,9 @@ class Key(IntEnum):
     ORDER = 1  # (epoch): which samples, in which order
     VIEWS = 2  # (epoch): parameters of the random views
     ELEMENTS = 3  # (epoch, batch): noise and masks, element by element
-    DROPOUT = 4  # (epoch, batch, rank)
+    DROPOUT = 4  # (epoch, batch, rank), and the phase after the first
+    REFRESH = 5  # (epoch): what an objective renews when an epoch begins
+    START = 6  # what a joint method starts from, beside its initial weights
 
 
 def generator(stream: np.random.SeedSequence, *key: int) -> np.random.Generator:

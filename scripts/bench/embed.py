@@ -139,7 +139,9 @@ def embed(embedder: Embedder, pixels: np.ndarray) -> Tensor:
     """Embed as the stage does."""
     source = embedder.open(ImageInputs(pixels))
     rows = np.arange(len(pixels))
-    return torch.cat([torch.from_numpy(part) for _, part in embedder.batches(source, rows, normalize=False)])
+    return torch.cat(
+        [torch.from_numpy(part["embeddings"]) for _, part in embedder.batches(source, rows, normalize=False)]
+    )
 
 
 def compare_memory(options: argparse.Namespace) -> None:
@@ -157,8 +159,8 @@ def compare_memory(options: argparse.Namespace) -> None:
 
 def measure_memory(options: argparse.Namespace, folder: Path) -> None:
     """Embed the files of a folder into an `.npy` and print the peak in bytes."""
+    from ncdcli.models.embedding import Job, create_array, embed_rows
     from ncdcli.pipeline.context import Resources
-    from ncdcli.stages.embed import Job, create_array, embed_rows
     from ncdcli.training.monitor import SilentMonitor
 
     config, backbone = make_backbone(options)
@@ -169,10 +171,9 @@ def measure_memory(options: argparse.Namespace, folder: Path) -> None:
         card = make_card(config, InputSpec("images", ()), backbone.dim, training={})
         card.write(Path(output) / "model.json")
         save_file({k: v.contiguous() for k, v in backbone.state_dict().items()}, Path(output) / "model.safetensors")
-        path = Path(output) / "embeddings.npy"
-        create_array(path, (len(files), backbone.dim))
+        create_array(Path(output) / "embeddings.npy", (len(files), backbone.dim))
         inputs = ImageInputs(None, files, Image.open)
-        job = Job(Path(output) / "model.json", inputs, path, True, "fp32", Resources("cpu"))
+        job = Job(Path(output) / "model.json", inputs, Path(output), True, "fp32", Resources("cpu"))
         embed_rows(job, np.arange(len(files)), SilentMonitor(lambda: False), job.resources)
     print(peak_memory())
 

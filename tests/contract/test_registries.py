@@ -17,6 +17,7 @@ from ncdcli.counting import kinds as counting
 from ncdcli.data import kinds as data
 from ncdcli.data.resolve import data_identity, input_identity, load_card, open_source
 from ncdcli.errors import MissingError
+from ncdcli.joint import kinds as joint
 from ncdcli.models import kinds as models
 from ncdcli.models.backbone import InputSpec
 from ncdcli.models.build import build_backbone
@@ -35,6 +36,7 @@ FAMILIES = {
     "source": (data.KINDS, data.Source, set()),
     "backbone": (models.KINDS, models.BackboneConfig, set()),
     "objective": (objectives.KINDS, objectives.ObjectiveConfig, {"none"}),  # the backbone is used as it comes
+    "method": (joint.KINDS, joint.JointConfig, set()),
     "estimate_k": (counting.KINDS, counting.CountingConfig, set()),
     "cluster": (clustering.KINDS, clustering.ClusterConfig, set()),
 }

@@ -438,7 +438,7 @@ class TestErrors:
             ("run tiny.yaml --until embedd", 2, "the stages are: split, pretrain"),
             ("run tiny.yaml --force embedd", 2, "the stages are: split, pretrain"),
             ("eval tiny --force embed", 2, "it runs: evaluate"),
-            ("discover tiny --until evaluate", 2, "its stages are: embed, estimate_k, cluster"),
+            ("discover tiny --until evaluate", 2, "its stages are: embed, estimate_k, joint_training, cluster"),
             ("run tiny.yaml --device gpu", 2, "cuda:N"),
             ("run tiny.yaml --devices 0", 2, "--devices"),
             ("run tiny.yaml --nonsense", 2, "--nonsense"),

@@ -12,8 +12,11 @@ import pytest
 from ncdcli.cli.main import main
 from ncdcli.data.packaged import SklearnDigits
 from ncdcli.data.sources import Listing
+from ncdcli.recipe.resolve import load_recipe
+from ncdcli.shipped import shipped_recipes
 
 SCORING_ONLY = {"split/truth.csv"}
+JOINT = [name for name in shipped_recipes() if name.startswith("digits-") and load_recipe(name).recipe.joint_training]
 TIMES = {"manifest.json", "timing.jsonl"}
 FAST = [
     word
@@ -30,7 +33,7 @@ FAST = [
 
 def artefacts(run: Path) -> dict[str, bytes]:
     """Every file that a stage before `evaluate` wrote, but for the two that hold times."""
-    stages = ["split", "pretrain", "embed", "estimate_k", "cluster"]
+    stages = ["split", "pretrain", "embed", "estimate_k", "joint_training", "cluster"]
     files = [path for stage in stages for path in (run / stage).rglob("*") if path.name not in TIMES]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
@@ -72,8 +75,20 @@ def assert_same_but_scores(first: Path, second: Path) -> None:
 )
 def test_images(recipe: str, rule: str, counting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = [f"data.labelled_rule={rule}", f"estimate_k.kind={counting}", "data.subset=600", "backbone.widths=[8,16]"]
-    words = ["run", recipe, *FAST, *(word for field in fields for word in ("--set", field))]
-    ncd(*words, "--run", str(tmp_path / "true" / "run"))
+    run_both([recipe, *FAST, *(word for field in fields for word in ("--set", field))], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("recipe", JOINT)
+def test_joint_methods(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = ["data.subset=400", "backbone.widths=[8,16]", "pretrain.epochs=1", "report.map=pca"]
+    joint = ["joint_training.epochs=2"]
+    run_both([recipe, *(word for field in fields + joint for word in ("--set", field))], tmp_path, monkeypatch)
+    assert (tmp_path / "true/run/joint_training/logits.npy").is_file()
+
+
+def run_both(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a recipe on digits with the true labels, and with those of novel classes shuffled, and compare."""
+    ncd("run", *words, "--run", str(tmp_path / "true" / "run"))
 
     honest = SklearnDigits.listing
 
@@ -82,7 +97,7 @@ def test_images(recipe: str, rule: str, counting: str, tmp_path: Path, monkeypat
         return replace(found, classes=tuple(scrambled(list(found.classes), set("01234"))))  # type: ignore[arg-type]
 
     monkeypatch.setattr(SklearnDigits, "listing", listing)
-    ncd(*words, "--run", str(tmp_path / "scrambled" / "run"))
+    ncd("run", *words, "--run", str(tmp_path / "scrambled" / "run"))
     assert_same_but_scores(tmp_path / "true" / "run", tmp_path / "scrambled" / "run")
 
 

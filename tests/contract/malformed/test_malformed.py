@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ncdcli.joint.kinds import JointConfig
 from ncdcli.recipe.schema import Recipe
 from ncdcli.recipe.shape import kinds_of
 from ncdcli.words import either
@@ -32,8 +33,9 @@ def read_cases() -> list[Any]:
 
 def with_kinds(text: str) -> str:
     """The text with the kinds of sections filled in."""
-    for section in ("backbone", "cluster", "estimate_k"):
-        kinds = kinds_of(Recipe.model_fields[section].annotation)
+    sections = {name: Recipe.model_fields[name].annotation for name in ("backbone", "cluster", "estimate_k")}
+    for section, annotation in {**sections, "method": JointConfig}.items():
+        kinds = kinds_of(annotation)
         text = text.replace(f"{{kinds of {section}}}", ", ".join(kinds)).replace(f"{{one of {section}}}", either(kinds))
         text = text.replace(f"{{a kind of {section}}}", either(f"`{kind}`" for kind in kinds))
     return text

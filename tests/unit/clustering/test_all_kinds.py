@@ -27,7 +27,7 @@ ALL = [
         ),
     )
     for kind, section in SECTIONS.items()
-    if not section.needs_domains
+    if not section.needs_domains and not section.needs_logits
 ]
 every_kind = pytest.mark.parametrize("kind", ALL)
 both_settings = pytest.mark.parametrize("novel_only", [False, True])

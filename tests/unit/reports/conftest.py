@@ -70,7 +70,7 @@ def make_results() -> Callable[..., Results]:
             matching=matching if truth else {},
             per_class=[],
             confusion=confusion if truth else None,
-            training=[],
+            training={},
             names=names,
             named=into is not None,
             names_left_out=False,

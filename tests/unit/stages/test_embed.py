@@ -19,11 +19,12 @@ from ncdcli.data.samples import Samples
 from ncdcli.data.sources import FeatureInputs, ImageInputs, Inputs, TableInputs
 from ncdcli.errors import DataError, Interrupted, MissingError, NcdError
 from ncdcli.models.embedder import load_embedder
+from ncdcli.models.embedding import create_array
 from ncdcli.models.kinds import EfficientNetLite, Identity, Mlp, Precomputed, SmallCnn
 from ncdcli.objectives.kinds import NoObjective, PretrainConfig
 from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.recipe.schema import EmbedConfig
-from ncdcli.stages.embed import create_array, embed
+from ncdcli.stages.embed import embed
 from ncdcli.stages.pretrain import pretrain
 
 torch.set_num_threads(1)

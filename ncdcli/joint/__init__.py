@@ -1,0 +1,1 @@
+"""Methods that train representation and classifier together, one file each."""

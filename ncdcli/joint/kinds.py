@@ -1,0 +1,60 @@
+"""Joint methods by `kind`. Adding one = one class (named in `JointConfig`) and one row here, one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ncdcli.objectives.kinds import ObjectiveSection, TrainingConfig
+from ncdcli.recipe.base import Section
+
+# Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
+KINDS = {
+    "simgcd": "ncdcli.joint.simgcd:SimGCD",
+}
+
+
+class JointSection(ObjectiveSection):
+    """What is known of a kind of joint method without importing its code."""
+
+    views: ClassVar[int] = 2
+    uses_pool: ClassVar[bool] = True
+    settings: ClassVar[tuple[str, ...]] = ("gcd", "ncd")  # of the data, that the method is made for
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
+    classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
+
+
+class SimGCD(JointSection):
+    """SimGCD: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
+
+    kind: Literal["simgcd"] = "simgcd"
+    supervised_weight: float = Field(0.35, ge=0, le=1, description="of both supervised losses; 1 − it of the others")
+    memax_weight: float = Field(
+        1.0, ge=0, description="of the mean prediction's lack of entropy (published: 4 CIFAR-100, 2 CUB, 1 elsewhere)"
+    )
+    temperature: float = Field(0.1, gt=0, description="of the classifier's cosines")
+    teacher_temperature: float = Field(0.04, gt=0, description="of the predictions that teach, after their warm-up")
+    teacher_first_temperature: float = Field(0.07, gt=0, description="… at the start of it")
+    teacher_warmup_epochs: int = Field(30, ge=0, description="epochs over which it goes from one to the other")
+    unsupervised_temperature: float = Field(1.0, gt=0, description="of InfoNCE")
+    supervised_temperature: float = Field(0.07, gt=0, description="of SupCon")
+    projector_hidden: int = Field(2048, ge=1, description="width of the hidden layers before the contrastive losses")
+    projector_out: int = Field(256, ge=1, description="values that the contrastive losses compare")
+    projector_layers: int = Field(3, ge=1, description="linear layers before the contrastive losses")
+    start: Literal["random", "clusters"] = Field(
+        "random", description="classifier weights: drawn (as published), or centroids of semi-supervised k-means"
+    )
+
+
+JointConfig = Annotated[SimGCD, Field(discriminator="kind")]
+
+
+class _WithMethod(Section):
+    method: JointConfig = Field(description="what is learnt jointly, and how")
+
+
+class JointTrainingConfig(TrainingConfig, _WithMethod):  # fields of the last base come first
+    """Training of representation and classifier together, after pretraining: one-stage methods."""
+
+    epochs: int = Field(30, ge=1, description="passes over the training samples")

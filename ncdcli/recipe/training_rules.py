@@ -1,0 +1,160 @@
+"""Rules for the two sections that train, `pretrain` and `joint_training`, and for what goes with the latter.
+
+A rule with a parameter `training` is applied to each of the two that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ncdcli.clustering.kinds import ClusterConfig
+from ncdcli.counting.kinds import CountingConfig
+from ncdcli.data.kinds import DataConfig
+from ncdcli.joint.kinds import JointTrainingConfig
+from ncdcli.models.kinds import BackboneConfig
+from ncdcli.objectives.kinds import Augment, ObjectiveSection, PretrainConfig, TrainingConfig
+from ncdcli.recipe.card_rules import Faults
+from ncdcli.recipe.tree import Steps
+from ncdcli.words import counted
+
+OFF = "set `pretrain.objective: {kind: none}`"
+SECTIONS = {"pretrain": "objective", "joint_training": "method"}  # section -> its key that names what is learnt
+
+
+@dataclass(frozen=True)
+class Training:
+    """One of the sections that train."""
+
+    name: str
+    config: TrainingConfig
+
+    @property
+    def learnt(self) -> ObjectiveSection:
+        """The objective or the method."""
+        section: ObjectiveSection = getattr(self.config, SECTIONS[self.name])
+        return section
+
+    @property
+    def called(self) -> str:
+        """ "objective `pbn`" or "method `simgcd`"."""
+        return f"{SECTIONS[self.name]} `{self.learnt.kind}`"
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.learnt.kind != "none" and self.config.epochs > 0
+
+
+def trainings(sections: Mapping[str, Any]) -> Iterator[Training]:
+    """Those of a recipe's valid sections that train."""
+    for name in SECTIONS:
+        if sections.get(name) is not None:
+            yield Training(name, sections[name])
+
+
+def selection_has_samples(data: DataConfig, training: Training) -> Faults:
+    """Choosing by held-out known samples needs some to be held out."""
+    if training.config.selection == "known-val" and data.validation_fraction == 0:
+        hint = "set `data.validation_fraction`, e.g. 0.1, or use `selection: last`"
+        yield (training.name, "selection"), "`known-val` needs held-out known samples", hint
+
+
+def warmup_ends(training: Training) -> Faults:
+    """Warm-up is over before training is."""
+    warmup, epochs = training.config.schedule.warmup_epochs, training.config.epochs
+    if training.trains and warmup > epochs:
+        message = f"warm-up of {counted(warmup, 'epoch')} is longer than training, {epochs}"
+        yield (training.name, "schedule", "warmup_epochs"), message, f"shorten it, or raise `{training.name}.epochs`"
+
+
+def something_to_train(backbone: BackboneConfig, pretrain: PretrainConfig) -> Faults:
+    """An objective moves something: a backbone without weights, or a frozen one, is used with `none`."""
+    if pretrain.objective.kind == "none" or pretrain.epochs == 0:
+        return
+    if not backbone.trainable:
+        message = f"backbone `{backbone.kind}` has nothing that `{pretrain.objective.kind}` could train"
+        yield ("backbone", "kind"), message, OFF
+    elif getattr(backbone, "train_last_blocks", "all") == 0:
+        message = f"`train_last_blocks: 0` leaves nothing that `{pretrain.objective.kind}` could train"
+        yield ("backbone", "train_last_blocks"), message, f"{OFF}, or train some blocks"
+
+
+def reconstruction_fits_backbone(backbone: BackboneConfig, training: Training) -> Faults:
+    """What reconstructs its inputs needs a backbone that can be turned round."""
+    if training.learnt.reconstructs and training.trains and not backbone.mirrors:
+        message = f"{training.called} reconstructs vectors, which backbone `{backbone.kind}` cannot"
+        yield (training.name, SECTIONS[training.name], "kind"), message, "set `backbone: {kind: mlp}`"
+
+
+def sampler_fits(training: Training) -> Faults:
+    """A balanced draw is half from the pool: the objective has to train on it."""
+    if training.config.sampler == "balanced" and training.trains and not training.learnt.uses_pool:
+        message = f"`balanced` draws half of a batch from the pool, which {training.called} does not use"
+        yield (training.name, "sampler"), message, "set `sampler: shuffle`"
+
+
+def views_differ(backbone: BackboneConfig, training: Training) -> Faults:
+    """What compares two views of a sample needs something random in them."""
+    if training.learnt.views < 2 or training.config.epochs == 0:
+        return
+    if training.config.augment == Augment() and not getattr(backbone, "dropout", 0):
+        kind = training.learnt.kind
+        message = f"`{kind}` compares two random views, and nothing in `augment` is on"
+        hint = "set e.g. `augment: {resize_crop: 0.5, flip: true}` for images, `augment: {noise: 0.1}` for others"
+        yield (training.name, "augment"), message, hint
+
+
+def masks_something(training: Training) -> Faults:
+    """What tells masked features needs some, and nothing else that changes features."""
+    if not training.learnt.masks or training.config.epochs == 0:
+        return
+    kind, steps = training.learnt.kind, (training.name, "augment")
+    if not training.config.augment.mask:
+        message = f"`{kind}` restores masked features, and `augment.mask` is off"
+        yield steps, message, "set `augment: {mask: 0.3}`"
+    if training.config.augment.noise:
+        noise: Steps = (*steps, "noise")
+        yield noise, f"`{kind}` tells masked features by their change, and noise changes all", "leave it out"
+
+
+def method_fits_setting(data: DataConfig, joint_training: JointTrainingConfig | None) -> Faults:
+    """Some methods are for a pool of novel classes only, others for a mixed one."""
+    if joint_training is None or data.setting in joint_training.method.settings:
+        return
+    kind, wanted = joint_training.method.kind, " or ".join(joint_training.method.settings)
+    holds = "novel classes only" if wanted == "ncd" else "known and novel classes"
+    message = f"method `{kind}` is made for a pool of {holds}, and here the setting is {data.setting}"
+    yield ("joint_training", "method", "kind"), message, f"set `data.setting: {wanted}`"
+
+
+def method_has_k(estimate_k: CountingConfig, joint_training: JointTrainingConfig | None) -> Faults:
+    """The number of classes is estimated for the methods that need it, and for no others."""
+    if joint_training is None:
+        return
+    method = joint_training.method
+    if estimate_k.kind == "none" and method.k == "needs":
+        hint = "use e.g. `estimate_k: {kind: max_acc}`, or give k: `{kind: fixed, k: …}`"
+        yield ("estimate_k", "kind"), f"method `{method.kind}` needs a number of classes", hint
+    elif estimate_k.kind != "none" and method.k == "finds":
+        message = f"method `{method.kind}` finds the number of classes itself"
+        yield ("joint_training", "method", "kind"), message, "set `estimate_k: {kind: none}`"
+
+
+def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig | None) -> Faults:
+    """The argmax of a classifier needs one."""
+    if not cluster.needs_logits:
+        return
+    if joint_training is None:
+        message = f"clustering `{cluster.kind}` takes what a classifier answers, and `joint_training` is not there"
+        yield ("cluster", "kind"), message, "add e.g. `joint_training: {method: {kind: simgcd}}`"
+    elif not joint_training.method.classifies:
+        message = f"method `{joint_training.method.kind}` has no classifier whose answers could be taken"
+        yield ("cluster", "kind"), message, "cluster its embeddings, e.g. `cluster: {kind: semi_kmeans}`"
+
+
+TRAINING_RULES = (
+    selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
+    masks_something, method_fits_setting, method_has_k, head_is_trained,
+)  # fmt: skip
