@@ -28,6 +28,7 @@ KINDS = {
 
 
 RestartsRule = Literal["consensus", "lowest_objective", "medoid", "held_out"]
+RestartsRuleWithoutLabels = Literal["consensus", "lowest_objective", "medoid"]
 RESTARTS_RULE = "how restarts become one answer: what they agree on, or one of them (no rule sees a novel label)"
 
 
@@ -122,7 +123,8 @@ class NcdKMeans(ClusterSection):
     """
 
     kind: Literal["ncd_kmeans"] = "ncd_kmeans"
-    restarts: int = Field(10, ge=1, description="runs from other starts; see `restart_criterion`")
+    restarts: int = Field(10, ge=1, description="runs from other starts; see `restarts_rule`")
+    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
     iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
     tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
     seed_from: Literal["known", "none"] = Field(
@@ -130,7 +132,7 @@ class NcdKMeans(ClusterSection):
     )
     seeding_power: int = Field(1, ge=1, le=2, description="… with a chance in proportion to distance ^ this")
     restart_criterion: Literal["squared", "unsquared"] = Field(
-        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+        "unsquared", description="the objective of a restart is its sum of squared, or of plain, distances"
     )
 
 
@@ -152,10 +154,11 @@ class Spectral(ClusterSection):
     scaling: Literal["none", "degree", "unit"] = Field(
         "unit", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
     )
-    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restart_criterion`")
+    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restarts_rule`")
+    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
     iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
     restart_criterion: Literal["squared", "unsquared"] = Field(
-        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+        "unsquared", description="the objective of a restart is its sum of squared, or of plain, distances"
     )
     max_samples: int | None = Field(
         None, ge=100, description="rows in the graph, others are added (Nyström); default: 4000, 20000 for `knn`"
@@ -183,10 +186,11 @@ class NcdSpectral(ClusterSection):
     scaling: Literal["none", "degree", "unit"] = Field(
         "none", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
     )
-    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restart_criterion`")
+    restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restarts_rule`")
+    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
     iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
     restart_criterion: Literal["squared", "unsquared"] = Field(
-        "unsquared", description="the start counts whose sum of squared, or of plain, distances is the lowest"
+        "unsquared", description="the objective of a restart is its sum of squared, or of plain, distances"
     )
     max_samples: int = Field(
         4000, ge=100, description="rows to decompose, at random; the others are placed among them (Nyström)"

@@ -11,10 +11,9 @@ from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem
 from ncdcli.clustering.division import Division, cluster_without_labels
 from ncdcli.clustering.kinds import KMeans
-from ncdcli.clustering.lloyd import Partition, lloyd
-from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, settle
-from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame, unit_rows
-from ncdcli.clustering.threads import threads_for
+from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.restarts import descend, fit, restart_statistics, settle
+from ncdcli.clustering.rows import Rows, as_rows, unit_rows
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters, matched_counts
 from ncdcli.pipeline.context import Progress
@@ -39,7 +38,7 @@ def cluster(problem: Problem, config: KMeans, rng: np.random.Generator, progress
             partitions,
             config.restarts_rule,
             part,
-            again=lambda centres: _again(part, centres, config),
+            again=lambda centres: descend(part, centres, iterations=config.iterations, spherical=config.spherical),
             held_out=None if problem.novel_only else lambda: [_accuracy(p.labels, problem) for p in partitions],
         )
         best = settled.partition
@@ -65,15 +64,6 @@ def _fit(rows: Rows, k: int, config: KMeans, rng: np.random.Generator, progress:
             spherical=config.spherical,
             tick=tick,
         )
-
-
-def _again(rows: Rows, centres: NDArray[np.float64], config: KMeans) -> Partition:
-    """Where Lloyd's iteration ends from these centres."""
-    frame = Frame() if config.spherical else choose_frame(rows)
-    start = unit_rows(centres.astype(np.float32)) if config.spherical else frame.enter(centres)
-    with threads_for(rows.size, len(centres)):
-        partition = lloyd(frame.enter(rows), start, iterations=config.iterations, spherical=config.spherical)
-    return leave_frame(partition, frame)
 
 
 def _accuracy(clusters: NDArray[np.int64], problem: Problem) -> float:

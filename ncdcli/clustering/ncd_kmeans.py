@@ -14,7 +14,8 @@ the unlabelled samples of digits, Optdigits, Pendigits and Letter, 74, 77, 78 an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ from ncdcli.clustering.criterion import judged
 from ncdcli.clustering.kinds import NcdKMeans
 from ncdcli.clustering.lloyd import Partition, lloyd
 from ncdcli.clustering.nearest import Nearest
-from ncdcli.clustering.restarts import best_of, leave_frame, restart_statistics
-from ncdcli.clustering.rows import Rows, as_rows, choose_frame
+from ncdcli.clustering.restarts import leave_frame, restart_statistics, settle
+from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
 from ncdcli.clustering.seeding import plus_plus
 from ncdcli.clustering.sums import group_sums
 from ncdcli.clustering.threads import threads_for
@@ -34,7 +35,7 @@ from ncdcli.pipeline.context import Progress
 
 
 def cluster(problem: Problem, config: NcdKMeans, rng: np.random.Generator, progress: Progress) -> Clustering:
-    """The best of `config.restarts` k-means of the unlabelled rows, known classes staying at their labelled means.
+    """What `config.restarts` k-means of the unlabelled rows come to; known classes stay at their labelled means.
 
     NCD setting: unlabelled rows are divided among the novel centroids alone, and the objective is the sum over them.
     GCD setting: known centroids do not move either, but compete: an unlabelled row goes to the nearest of all
@@ -51,8 +52,11 @@ def cluster(problem: Problem, config: NcdKMeans, rng: np.random.Generator, progr
     fixed = np.isin(np.arange(k), labels)
     pool = rows[unlabelled]
     anchors = np.zeros(0, np.int64) if problem.novel_only else np.flatnonzero(fixed)
-    partitions = _fit(pool, means, config, fixed=fixed, anchors=anchors, rng=rng, progress=progress)
-    best = partitions[best_of(partitions)]
+    descent = _Descent.of(pool, means, config, fixed=fixed, anchors=anchors)
+    with threads_for(pool.size, k), progress.track("NCD k-means", config.restarts) as tick:
+        partitions = descent.restarts(rng, tick)
+        settled = settle(partitions, config.restarts_rule, pool, again=descent.again)
+    best = settled.partition
     of_position = np.concatenate([anchors, np.flatnonzero(~fixed)])
     centroids = means
     centroids[~fixed] = best.centres[len(anchors) :]
@@ -63,39 +67,60 @@ def cluster(problem: Problem, config: NcdKMeans, rng: np.random.Generator, progr
         centroids=centroids.astype(np.float32),
         matched=np.where(fixed, np.arange(k), -1),
         objective=best.objective,
-        statistics=restart_statistics(partitions, assignments, k) | {"criterion": config.restart_criterion},
+        statistics=restart_statistics(partitions, assignments, k)
+        | settled.statistics
+        | {"criterion": config.restart_criterion},
     )
 
 
-def _fit(
-    pool: Rows,
-    means: NDArray[np.float64],
-    config: NcdKMeans,
-    *,
-    fixed: NDArray[np.bool_],
-    anchors: NDArray[np.int64],
-    rng: np.random.Generator,
-    progress: Progress,
-) -> Sequence[Partition]:
-    """One partition per restart; centres and labels are those of the `anchors`, then of the clusters not `fixed`."""
-    frame = choose_frame(pool)
-    framed = frame.enter(pool)
-    known = (frame.enter(means)).astype(np.float64)
-    tolerance = config.tolerance * frame.scale**2
-    seeds = known[fixed] if config.seed_from == "known" else None
-    count = int((~fixed).sum())
-    partitions = []
-    with threads_for(pool.size, len(means)), progress.track("NCD k-means", config.restarts) as tick:
-        chosen = plus_plus(framed, count, rngs=rng.spawn(config.restarts), known=seeds, power=config.seeding_power)
-        for drawn in chosen:
-            start = framed[drawn]
-            if len(anchors):
-                partition = _anchored(framed, known[anchors], start, config.iterations, tolerance)
-            else:
-                partition = lloyd(framed, start, iterations=config.iterations, tolerance=tolerance)
-            partitions.append(judged(leave_frame(partition, frame), pool, config.restart_criterion))
+@dataclass(frozen=True)
+class _Descent:
+    """Lloyd's iteration of the pool: centres and labels are those of the anchors, then of the clusters not fixed."""
+
+    config: NcdKMeans
+    pool: Rows
+    frame: Frame
+    framed: Rows  # the pool in the frame
+    anchors: NDArray[np.float64]  # centres that stay where they are, in the frame
+    seeds: NDArray[np.float64] | None  # what novel centres are drawn away from, in the frame
+    free: int  # centres that move
+
+    @classmethod
+    def of(
+        cls,
+        pool: Rows,
+        means: NDArray[np.float64],
+        config: NcdKMeans,
+        *,
+        fixed: NDArray[np.bool_],
+        anchors: NDArray[np.int64],
+    ) -> _Descent:
+        """`means` (k, d) of the labelled rows of each class; `fixed` (k,) classes that have one; `anchors` of these."""
+        frame = choose_frame(pool)
+        known = frame.enter(means).astype(np.float64)
+        seeds = known[fixed] if config.seed_from == "known" else None
+        return cls(config, pool, frame, frame.enter(pool), known[anchors], seeds, int((~fixed).sum()))
+
+    def restarts(self, rng: np.random.Generator, tick: Callable[[], None]) -> list[Partition]:
+        """One partition per restart."""
+        config, partitions = self.config, []
+        rngs = rng.spawn(config.restarts)
+        for drawn in plus_plus(self.framed, self.free, rngs=rngs, known=self.seeds, power=config.seeding_power):
+            partitions.append(self._from(self.framed[drawn]))
             tick()
-    return partitions
+        return partitions
+
+    def again(self, centres: NDArray[np.float64]) -> Partition:
+        """Where the iteration ends from centres of all clusters, in the coordinates of the embeddings."""
+        return self._from(self.frame.enter(centres[len(self.anchors) :]))
+
+    def _from(self, start: NDArray[np.floating]) -> Partition:
+        iterations, tolerance = self.config.iterations, self.config.tolerance * self.frame.scale**2
+        if len(self.anchors):
+            partition = _anchored(self.framed, self.anchors, start, iterations, tolerance)
+        else:
+            partition = lloyd(self.framed, start, iterations=iterations, tolerance=tolerance)
+        return judged(leave_frame(partition, self.frame), self.pool, self.config.restart_criterion)
 
 
 def _anchored(

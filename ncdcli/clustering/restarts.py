@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.consensus import consensus
 from ncdcli.clustering.kinds import RestartsRule
 from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
-from ncdcli.clustering.rows import Frame, Rows, choose_frame
+from ncdcli.clustering.rows import Frame, Rows, choose_frame, unit_rows
 from ncdcli.clustering.seeding import plus_plus, random_rows
 from ncdcli.clustering.sums import group_sums
 from ncdcli.clustering.threads import threads_for
@@ -52,6 +52,14 @@ def fit(
             if tick is not None:
                 tick()
     return partitions
+
+
+def descend(rows: Rows, centres: NDArray[np.float64], *, iterations: int, spherical: bool = False) -> Partition:
+    """Where Lloyd's iteration ends from these centres (k, d)."""
+    frame = Frame() if spherical else choose_frame(rows)
+    start = unit_rows(centres.astype(np.float32)) if spherical else frame.enter(centres)
+    with threads_for(rows.size, len(centres)):
+        return leave_frame(lloyd(frame.enter(rows), start, iterations=iterations, spherical=spherical), frame)
 
 
 def seeding_sample(rows: Rows, size: int | None, k: int, rng: np.random.Generator) -> Rows:
@@ -96,7 +104,9 @@ def settle(
     whose centres, the means of its clusters, Lloyd's iteration `again` brings to rest.
 
     The lowest objective is not the best partition: over ten seeds of five real data sets consensus was three points of
-    accuracy above it, and never below it by more than noise.
+    accuracy above it, and never below it by more than noise, where k-means is plain or semi-supervised. Elsewhere it
+    is no better: over three seeds of eight sets 68.9 against 69.5 % for NCD k-means, whose objective is a sum of plain
+    distances, and 67.7 against 67.9 % for k-means of eigenvectors. There the lowest objective is the default.
     """
     objectives = np.array([partition.objective for partition in partitions])
     if len(partitions) == 1 or not len(rows) or rule == "lowest_objective":

@@ -28,7 +28,7 @@ from ncdcli.clustering.kinds import NcdSpectral, Spectral
 from ncdcli.clustering.lloyd import Partition
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.neighbour_graph import joined_to, neighbour_graph, squared_to
-from ncdcli.clustering.restarts import best_of, fit, restart_statistics
+from ncdcli.clustering.restarts import descend, fit, restart_statistics, settle
 from ncdcli.clustering.rows import Rows, as_rows, blocks
 from ncdcli.clustering.sums import group_sums
 from ncdcli.errors import RecipeError
@@ -135,16 +135,25 @@ def divide_by(
     """
     require_room(k, len(sample))
     with progress.track("k-means of eigenvectors", config.restarts) as tick:
-        partitions = partitions_of(spectral[sample], k, config, rng, tick)
-    best = partitions[best_of(partitions)]
+        inside = spectral[sample]
+        partitions = partitions_of(inside, k, config, rng, tick)
+        settled = settle(
+            partitions, config.restarts_rule, inside, again=lambda centres: _again(inside, centres, config)
+        )
+    best = settled.partition
     labels = best.labels if len(sample) == len(rows) else Nearest(spectral)(best.centres)
     counts = np.bincount(labels, minlength=k)
     centres = group_sums(rows, labels, k) / np.maximum(counts, 1)[:, None]
     for empty in np.flatnonzero(counts == 0):
         centres[empty] = rows[np.square(spectral - best.centres[empty]).sum(axis=1).argmin()]
-    statistics = restart_statistics(partitions, labels, k)
+    statistics = restart_statistics(partitions, labels, k) | settled.statistics
     extra = {"criterion": config.restart_criterion, "components": spectral.shape[1], "rows_in_graph": len(sample)}
     return Division(labels, best.objective, centres, statistics | extra)
+
+
+def _again(rows: Rows, centres: NDArray[np.float64], config: Spectral | NcdSpectral) -> Partition:
+    """Where k-means of the eigenvectors ends from these centres."""
+    return judged(descend(rows, centres, iterations=config.iterations), rows, config.restart_criterion)
 
 
 def partitions_of(

@@ -136,3 +136,20 @@ def test_on_optdigits_the_criterion_makes_the_difference(silent):
         accuracy[name] = counts[linear_sum_assignment(-counts)].sum() / test.sum()
     assert accuracy["released"] == pytest.approx(0.953, abs=0.004)
     assert accuracy["paper"] < 0.86
+
+
+@pytest.mark.parametrize("novel_only", [True, False])
+def test_consensus_ends_where_novel_means_are_at_rest_and_known_ones_stay(silent, novel_only):
+    given, _ = problem(3, novel_only=novel_only)
+    config = NcdKMeans(restarts=8, restarts_rule="consensus", tolerance=0)
+    answer = ncd_kmeans.cluster(given, config, np.random.default_rng(0), silent)
+    pool = given.labels < 0
+    assert answer.statistics["rule"] == "consensus"
+    for c in range(given.n_known):
+        np.testing.assert_allclose(answer.centroids[c], given.embeddings[given.labels == c].mean(axis=0), atol=1e-5)
+    for c in range(given.n_known, given.k):
+        mine = pool & (answer.assignments == c)
+        np.testing.assert_allclose(answer.centroids[c], given.embeddings[mine].mean(axis=0), atol=1e-5)
+    first = given.n_known if novel_only else 0
+    squared = ((given.embeddings[pool][:, None] - answer.centroids[first:]) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(answer.assignments[pool], squared.argmin(axis=1) + first)
