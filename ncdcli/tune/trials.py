@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -81,9 +80,10 @@ class Study:
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
         median = optuna.pruners.MedianPruner(n_startup_trials=5)
         pruner: Any = median if tune.pruner == "median" else optuna.pruners.NopPruner()
-        self._study = optuna.create_study(
-            storage=storage, study_name=NAME, direction="maximize", pruner=pruner, load_if_exists=True
-        )
+        if journal.stat().st_size:
+            self._study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
+        else:
+            self._study = optuna.create_study(study_name=NAME, storage=storage, pruner=pruner, direction="maximize")
 
     def trials(self) -> list[Trial]:
         """All trials that were begun, in their order."""
@@ -216,8 +216,10 @@ class Study:
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the highest mean of those that went through all folds; of equals the first."""
-    done = [trial for trial in trials if trial.state == "done"]
-    return max(done, key=lambda trial: (trial.score or -math.inf, -trial.number), default=None)
+    done = [
+        (trial.score, -trial.number, trial) for trial in trials if trial.state == "done" and trial.score is not None
+    ]
+    return max(done, key=lambda entry: entry[:2])[2] if done else None
 
 
 def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
