@@ -11,7 +11,8 @@ from ncdcli.recipe.base import Section
 
 # Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
 KINDS = {
-    "simgcd": "ncdcli.joint.simgcd:SimGCD",
+    "simgcd": "ncdcli.joint.simgcd:SimGCD | Uno",
+    "uno": "ncdcli.joint.uno:Uno",
 }
 
 
@@ -25,8 +26,8 @@ class JointSection(ObjectiveSection):
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
 
 
-class SimGCD(JointSection):
-    """SimGCD: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
+class SimGCD | Uno(JointSection):
+    """SimGCD | Uno: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
 
     kind: Literal["simgcd"] = "simgcd"
     supervised_weight: float = Field(0.35, ge=0, le=1, description="of both supervised losses; 1 − it of the others")
@@ -47,7 +48,24 @@ class SimGCD(JointSection):
     )
 
 
-JointConfig = Annotated[SimGCD, Field(discriminator="kind")]
+class Uno(JointSection):
+    """UNO: one cross-entropy over known and novel classes, with even pseudo-labels for the pool."""
+
+    settings: ClassVar[tuple[str, ...]] = ("ncd",)
+
+    kind: Literal["uno"] = "uno"
+    temperature: float = Field(0.1, gt=0, description="of the cosines")
+    heads: int = Field(4, ge=1, description="classifiers of the novel classes; the one of least loss is used")
+    overcluster_factor: float = Field(
+        3.0, ge=0, description="classes of as many other heads, / novel classes (10 CIFAR-10, 4 ImageNet); 0: none"
+    )
+    hidden: int = Field(2048, ge=1, description="width of the network before novel prototypes")
+    projection: int = Field(256, ge=1, description="values that are compared with novel prototypes")
+    epsilon: float = Field(0.05, gt=0, description="how soft pseudo-labels are before they are made even")
+    iterations: int = Field(3, ge=1, description="of Sinkhorn-Knopp")
+
+
+JointConfig = Annotated[SimGCD | Uno, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):

@@ -23,6 +23,7 @@ from ncdcli.models.fast import fast_forward
 from ncdcli.models.inference import forward_batches
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.pipeline.context import Progress, Resources
+from ncdcli.recipe.base import added_later
 from ncdcli.training.batches import Source, open_inputs
 from ncdcli.training.devices import pick_device, pick_precision
 
@@ -121,7 +122,7 @@ def load_backbone(model_json: Path) -> tuple[Backbone, ModelCard]:
 
 def make_card(config: Any, spec: InputSpec, dim: int, *, encoder: Any = None, training: dict[str, Any]) -> ModelCard:
     """The description of a model: no paths, so that the same model is described in the same words everywhere."""
-    described = config.model_dump(mode="json")
+    described = config.model_dump(mode="json", exclude=added_later(config))
     if described.get("weights") not in (None, "hub", "none"):
         described["weights"] = Path(described["weights"]).name
     encoded = encoder.to_json() if encoder is not None else None

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import FILE_CONTENT, Package, Section
+from ncdcli.recipe.base import ADDED, FILE_CONTENT, Package, Section
 from ncdcli.recipe.shape import kinds_of
 
 # Each value is a function `build(config, inputs: InputSpec, *, pretrained=True) -> Backbone` (see
@@ -44,6 +44,9 @@ class Timm(BackboneSection):
     train_last_blocks: int | Literal["all"] = Field("all", description="how many of the last blocks are trained")
     image_size: int | None = Field(None, ge=8, description="input side in pixels; default: the model's")
     crop_fraction: float = Field(0.875, gt=0, le=1, description="image side / side before the crop (224 of 256)")
+    small_stem: Annotated[bool, ADDED] = Field(
+        False, description="ResNets: a first convolution of 3 × 3 without stride and pooling, for images of 32 pixels"
+    )
 
 
 class EfficientNetLite(BackboneSection):

@@ -40,6 +40,8 @@ def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Back
     check_name(timm, config.name)
     from_hub = pretrained and config.weights == "hub"
     model = _from_hub(timm, config) if from_hub else create(timm, config.name, config.image_size, pretrained=False)
+    if config.small_stem:
+        make_stem_small(model, name=config.name)
     if pretrained and config.weights not in ("hub", "none"):
         load_weights(model, Path(config.weights).expanduser())
     freeze_all_but_last(model, config.train_last_blocks, name=config.name)
@@ -62,6 +64,19 @@ def create(timm: Any, name: str, image_size: int | None, *, pretrained: bool) ->
         return timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=image_size)
     except TypeError:
         return timm.create_model(name, pretrained=pretrained, num_classes=0)
+
+
+def make_stem_small(model: Any, *, name: str) -> None:
+    """Exchange the first convolution of a ResNet for one of 3 × 3 without stride, and its pooling for nothing.
+
+    The convolution has fresh weights. RecipeError where the model has no such parts.
+    """
+    old = getattr(model, "conv1", None)
+    if not isinstance(old, nn.Conv2d) or not hasattr(model, "maxpool"):
+        raise RecipeError(f"`{name}` is no ResNet: it has no stem to exchange", hint="leave `small_stem` out")
+    model.conv1 = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
 
 
 def check_name(timm: Any, name: str) -> None:

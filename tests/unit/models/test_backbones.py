@@ -160,3 +160,12 @@ def test_a_model_card_is_read_as_it_was_written(tmp_path: object) -> None:
     card = ModelCard({"kind": "identity"}, {"modality": "tables", "shape": [4]}, 4, None, {"objective": "none"})
     card.write(path)
     assert ModelCard.read(path) == card
+
+
+def test_a_small_stem_keeps_the_grid_of_a_small_image() -> None:
+    """The CIFAR form of ResNet-18: 32 × 32 pixels come to 4 × 4 cells, in place of one."""
+    small = build_backbone(Timm(name="resnet18", weights="none", image_size=32, small_stem=True), FILES)
+    assert small.model.forward_features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)  # type: ignore[union-attr, operator]
+    assert sum(p.numel() for p in small.parameters()) == 11_168_832
+    with pytest.raises(RecipeError, match="is no ResNet"):
+        build_backbone(Timm(name="vit_tiny_patch16_224", weights="none", small_stem=True), FILES)
