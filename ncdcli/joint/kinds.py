@@ -11,7 +11,7 @@ from ncdcli.recipe.base import Section
 
 # Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
 KINDS = {
-    "simgcd": "ncdcli.joint.simgcd:SimGCD | Uno",
+    "simgcd": "ncdcli.joint.simgcd:SimGCD",
     "uno": "ncdcli.joint.uno:Uno",
 }
 
@@ -26,8 +26,8 @@ class JointSection(ObjectiveSection):
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
 
 
-class SimGCD | Uno(JointSection):
-    """SimGCD | Uno: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
+class SimGCD(JointSection):
+    """SimGCD: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
 
     kind: Literal["simgcd"] = "simgcd"
     supervised_weight: float = Field(0.35, ge=0, le=1, description="of both supervised losses; 1 − it of the others")
