@@ -12,6 +12,7 @@ from ncdcli.recipe.base import Section
 # Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
 KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
+    "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
 }
 
@@ -26,25 +27,44 @@ class JointSection(ObjectiveSection):
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
 
 
-class SimGCD(JointSection):
-    """SimGCD: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
+class ContrastSection(JointSection):
+    """What kinds share that train a cosine classifier beside GCD's two contrastive losses."""
 
-    kind: Literal["simgcd"] = "simgcd"
     supervised_weight: float = Field(0.35, ge=0, le=1, description="of both supervised losses; 1 − it of the others")
-    memax_weight: float = Field(
-        1.0, ge=0, description="of the mean prediction's lack of entropy (published: 4 CIFAR-100, 2 CUB, 1 elsewhere)"
-    )
     temperature: float = Field(0.1, gt=0, description="of the classifier's cosines")
-    teacher_temperature: float = Field(0.04, gt=0, description="of the predictions that teach, after their warm-up")
-    teacher_first_temperature: float = Field(0.07, gt=0, description="… at the start of it")
-    teacher_warmup_epochs: int = Field(30, ge=0, description="epochs over which it goes from one to the other")
     unsupervised_temperature: float = Field(1.0, gt=0, description="of InfoNCE")
     supervised_temperature: float = Field(0.07, gt=0, description="of SupCon")
     projector_hidden: int = Field(2048, ge=1, description="width of the hidden layers before the contrastive losses")
     projector_out: int = Field(256, ge=1, description="values that the contrastive losses compare")
     projector_layers: int = Field(3, ge=1, description="linear layers before the contrastive losses")
+    memax_weight: float = Field(
+        1.0, ge=0, description="of the mean prediction's lack of entropy (SimGCD: 4 CIFAR-100, 2 CUB, 1 elsewhere)"
+    )
     start: Literal["random", "clusters"] = Field(
         "random", description="classifier weights: drawn (as published), or centroids of semi-supervised k-means"
+    )
+
+
+class SimGCD(ContrastSection):
+    """SimGCD: a cosine classifier over all classes that teaches itself, with a bound on its mean entropy."""
+
+    kind: Literal["simgcd"] = "simgcd"
+    teacher_temperature: float = Field(0.04, gt=0, description="of the predictions that teach, after their warm-up")
+    teacher_first_temperature: float = Field(0.07, gt=0, description="… at the start of it")
+    teacher_warmup_epochs: int = Field(30, ge=0, description="epochs over which it goes from one to the other")
+
+
+class ProtoGCD(ContrastSection):
+    """ProtoGCD: a cosine classifier taught by its own answers, of which ever more are hard, with prototypes apart."""
+
+    kind: Literal["protogcd"] = "protogcd"
+    memax_weight: float = Field(2.0, ge=0, description="of the mean prediction's lack of entropy")
+    separation_weight: float = Field(
+        0.1, ge=0, description="of the nearness of prototypes to each other (published: 0.1 CIFAR-100, 0.05 CUB)"
+    )
+    teacher_temperature: float = Field(0.05, gt=0, description="of the soft predictions that teach")
+    hard_ramp_epochs: int = Field(
+        100, ge=0, description="epochs over which all predictions that teach become hard, the surest ones first"
     )
 
 
@@ -65,7 +85,7 @@ class Uno(JointSection):
     iterations: int = Field(3, ge=1, description="of Sinkhorn-Knopp")
 
 
-JointConfig = Annotated[SimGCD | Uno, Field(discriminator="kind")]
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):

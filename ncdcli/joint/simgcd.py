@@ -19,6 +19,7 @@ from torch import Tensor
 from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.heads import CosineClassifier, Projector
+from ncdcli.joint.kinds import ContrastSection
 from ncdcli.joint.kinds import SimGCD as Config
 from ncdcli.joint.losses import labelled_cross_entropy, lack_of_mean_entropy, self_distillation
 from ncdcli.joint.ramps import linear_ramp
@@ -26,33 +27,26 @@ from ncdcli.joint.start import cluster_centroids
 from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
 
 
-class SimGCD(JointMethod):
+class SelfTaught(JointMethod):
     """(1 − w) · (self-distillation + ε · me-max + InfoNCE) + w · (cross-entropy + SupCon), section 3.2 and eq. 6."""
 
-    def __init__(self, config: Config, *, dim: int, task: Task) -> None:
+    def __init__(self, config: ContrastSection, *, dim: int, task: Task) -> None:
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.head = CosineClassifier(dim, task.given_k, temperature=config.temperature)
         self.projector = Projector(
             dim, hidden=config.projector_hidden, out=config.projector_out, layers=config.projector_layers
         )
-        self.begin_epoch(0, 1)
 
     def start(self, problem: Problem, rng: np.random.Generator) -> None:
         if self.config.start == "clusters":
             self.head.set_directions(cluster_centroids(problem, rng))
 
-    def begin_epoch(self, number: int, epochs: int) -> None:
-        config = self.config
-        first, last = config.teacher_first_temperature, config.teacher_temperature
-        teacher = linear_ramp(first, last, epoch=number, epochs=config.teacher_warmup_epochs)
-        self.sharpening = config.temperature / teacher
-
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         both, weight = torch.cat(list(features)), self.config.supervised_weight
         logits = self.head(both)
         parts = {
-            "distillation": self_distillation(logits.chunk(2), sharpening=self.sharpening),
+            "distillation": self.distillation(logits.chunk(2)),
             "memax": lack_of_mean_entropy(logits),
             "cross_entropy": labelled_cross_entropy(logits, labels.repeat(2)),
             **self.contrast(both, labels),
@@ -60,6 +54,10 @@ class SimGCD(JointMethod):
         unsupervised = parts["distillation"] + self.config.memax_weight * parts["memax"] + parts["infonce"]
         loss = (1 - weight) * unsupervised + weight * (parts["cross_entropy"] + parts["supcon"])
         return loss, {name: part.detach() for name, part in parts.items()}
+
+    def distillation(self, logits: Sequence[Tensor]) -> Tensor:
+        """How far each view's prediction is from what the other one teaches, given (b, k) logits of both."""
+        raise NotImplementedError
 
     def contrast(self, both: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """GCD's InfoNCE on all samples and SupCon on labelled ones, on the projections of both views."""
@@ -73,3 +71,22 @@ class SimGCD(JointMethod):
 
     def logits(self, features: Tensor) -> Tensor:
         return self.head(features)
+
+
+class SimGCD(SelfTaught):
+    """The teacher is the other view's prediction, sharpened, and ever more so."""
+
+    config: Config
+
+    def __init__(self, config: Config, *, dim: int, task: Task) -> None:
+        super().__init__(config, dim=dim, task=task)
+        self.begin_epoch(0, 1)
+
+    def begin_epoch(self, number: int, epochs: int) -> None:
+        config = self.config
+        first, last = config.teacher_first_temperature, config.teacher_temperature
+        teacher = linear_ramp(first, last, epoch=number, epochs=config.teacher_warmup_epochs)
+        self.sharpening = config.temperature / teacher
+
+    def distillation(self, logits: Sequence[Tensor]) -> Tensor:
+        return self_distillation(logits, sharpening=self.sharpening)
