@@ -96,6 +96,10 @@ def embeddings(
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="FILE", help="The same form, for the pool: scoring only.")
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option("--texts", metavar="FILE", help="The same form: what each row embeds, to show."),
+    ] = None,
     output: OutputOption = Path("recipe.yaml"),
     name: NameOption = None,
     force: OverwriteOption = False,
@@ -106,7 +110,7 @@ def embeddings(
     from ncdcli.data.survey import survey_embeddings
 
     session = session_of(context, json=json)
-    paths = {"train": embeddings, "labels": labels, "truth": truth}
+    paths = {"train": embeddings, "labels": labels, "truth": truth, "texts": texts}
     _check_output(output, force)
     survey = survey_embeddings(Embeddings(**_as_text(paths)))
     _write(session, survey, {"kind": "embeddings", **paths}, output=output, name=name or embeddings.stem)

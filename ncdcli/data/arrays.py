@@ -55,7 +55,7 @@ def check_finite(array: NDArray[Any], path: Path) -> tuple[str, ...]:
     return ()
 
 
-def read_labels(path: Path, count: int) -> tuple[list[str | None], list[str] | None]:
+def read_labels(path: Path, count: int, *, word: str = "label") -> tuple[list[str | None], list[str] | None]:
     """n class names, None for samples without one, and the names of the samples where the file has them.
 
     `.npy`: text or whole numbers; "" or a negative number is no label. CSV: one column of labels, or a column of
@@ -66,8 +66,9 @@ def read_labels(path: Path, count: int) -> tuple[list[str | None], list[str] | N
     else:
         labels, keys = _labels_of_csv(path, count)
     if len(labels) != count:
-        hint = "one label a sample, in the same order; leave it empty for samples of the pool"
-        raise DataError(f"`{path}` has {counted(len(labels), 'label')} for {counted(count, 'sample')}", hint=hint)
+        empty = "; leave it empty for samples of the pool" if word == "label" else ""
+        hint = f"one {word} a sample, in the same order{empty}"
+        raise DataError(f"`{path}` has {counted(len(labels), word)} for {counted(count, 'sample')}", hint=hint)
     return labels, keys
 
 

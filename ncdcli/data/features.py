@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncdcli.data.arrays import check_finite, open_embeddings, read_labels
 from ncdcli.data.digests import digest_files, digest_of
@@ -23,7 +24,7 @@ class EmbeddingFile:
         self._config = config
         self._paths = {
             name: root / path
-            for name in ("train", "test", "labels", "truth", "test_labels", "domains")
+            for name in ("train", "test", "labels", "truth", "test_labels", "domains", "texts", "test_texts")
             if (path := getattr(config, name)) is not None
         }
 
@@ -62,6 +63,7 @@ class EmbeddingFile:
             domains += [None] * len(test_keys)
         if repeated := repeated_keys(keys):
             raise DataError("samples have the same name", repeated)
+        self._texts([len(labels), len(keys) - len(labels)], np.empty(0, np.int64))  # are there as many?
         found = domain_names(domains, np.array(parts) == "test") if "domains" in self._paths else None
         return Listing(tuple(keys), tuple(classes), np.array(parts), class_order(classes), notes, found)
 
@@ -72,7 +74,7 @@ class EmbeddingFile:
         rows = {key: row for row, key in enumerate(names)}
         chosen = np.array([rows[key] for key in keys], np.int64)
         array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return FeatureInputs(array, chosen)
+        return FeatureInputs(array, chosen, self._texts([len(part) for part in arrays], chosen))
 
     def new_inputs(self, path: Path) -> tuple[tuple[str, ...], Inputs]:
         """Rows of another `.npy` array, of the same width if the first is still there."""
@@ -83,6 +85,14 @@ class EmbeddingFile:
             width = open_embeddings(train).shape[1]
             raise DataError(f"`{path}` has {counted(array.shape[1], 'column')}; the run's embeddings have {width}")
         return tuple(str(row) for row in range(len(array))), FeatureInputs(array)
+
+    def _texts(self, counts: Sequence[int], rows: NDArray[np.int64]) -> tuple[str, ...] | None:
+        """Texts of some rows of the arrays, which have so many each; None without a file of texts."""
+        if "texts" not in self._paths:
+            return None
+        texts = self._column("texts", counts[0], word="text")
+        texts += self._column("test_texts", sum(counts[1:]), word="text")
+        return tuple(texts[row] or "" for row in rows.tolist())
 
     def _part(self, part: str, labels: str) -> tuple[list[str], list[str | None], tuple[str, ...]]:
         """Names, labels and notes of an array."""
@@ -97,11 +107,11 @@ class EmbeddingFile:
             names, _ = read_labels(self._paths[labels], len(array))
         return self._names(part, len(array)), names, notes
 
-    def _column(self, name: str, count: int) -> list[str | None]:
+    def _column(self, name: str, count: int, *, word: str = "label") -> list[str | None]:
         """What a file says of each row of `train`; None throughout where there is no such file."""
         if name not in self._paths:
             return [None] * count
-        return read_labels(self._paths[name], count)[0]
+        return read_labels(self._paths[name], count, word=word)[0]
 
     def _names(self, part: str, count: int) -> list[str]:
         """Names of the samples of a part: those of its label file, else their numbers."""

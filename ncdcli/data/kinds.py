@@ -129,8 +129,10 @@ class Embeddings(SourceSection):
     labels: OptionalPath = Field(None, description=".npy of n labels, or CSV with a row per sample; empty: pool")
     truth: OptionalPath = Field(None, description="the same form, for pool rows: scoring only")
     domains: OptionalPath = Field(None, description="the same form: where each row comes from, for `ddfa`")
+    texts: OptionalPath = Field(None, description="the same form: what each row embeds, to be shown in reports")
     test: OptionalPath = Field(None, description="a second array, never trained on")
     test_labels: OptionalPath = Field(None, description="its labels, in the form of `labels`")
+    test_texts: OptionalPath = Field(None, description="its texts, in the form of `texts`")
 
 
 Source = Annotated[

@@ -69,6 +69,7 @@ class FeatureInputs:
 
     array: NDArray[Any]  # (n, d), memory-mapped
     rows: NDArray[np.int64] | None = field(default=None)  # which rows of `array`, in order; None: all
+    texts: tuple[str, ...] | None = None  # what each row embeds, where the source says so
 
     def __len__(self) -> int:
         return len(self.array) if self.rows is None else len(self.rows)

@@ -1,4 +1,4 @@
-"""What sets a cluster of table rows apart: the columns in which it differs most, and a short rule that finds it."""
+"""What sets a cluster of rows or texts apart: columns or terms in which it differs most, and a short rule for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.data.sources import TableInputs
+from ncdcli.reports.texts import is_free_text, term_columns
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.tree import DecisionTreeClassifier
 
 TOP = 5  # features of a cluster
+TERMS = 3  # … that may be terms of one column of free text, where there are other columns
 ROWS = 10_000  # of a table that are looked at, drawn by the caller
 RULE_ROWS = 2_000  # rows of other clusters that a rule is made from and measured on
 CATEGORIES = 20  # of a column, the most frequent ones
@@ -30,11 +32,11 @@ SMALLEST = 0.2  # standardised difference that is worth a line: "small" by Cohen
 class Feature:
     """A column in which a cluster differs from all other rows.
 
-    `difference` is in standard deviations of the column: of means for numbers, of shares for a category.
+    `difference` is in standard deviations of the column: of means for numbers, of shares for a category or a term.
     """
 
     column: str
-    category: str | None  # None: a number
+    category: str | None  # or a term that the texts of the column hold; None: a number
     here: float  # mean, or share of the category, in the cluster
     elsewhere: float
     difference: float
@@ -51,23 +53,29 @@ class Rule:
 
 @dataclass(frozen=True)
 class Columns:
-    """A table as numbers: numeric columns, and a 0/1 column for each frequent category."""
+    """A table as numbers: numeric columns, and a 0/1 column for each frequent category, or term of free text."""
 
     values: NDArray[np.float64]  # (m, f), NaN where a number is missing
     columns: tuple[str, ...]  # f names of table columns
-    categories: tuple[str | None, ...]  # f; None for a numeric column
+    categories: tuple[str | None, ...]  # f categories or terms; None for a numeric column
+    texts: frozenset[str] = frozenset()  # table columns of free text
 
 
 def as_columns(inputs: TableInputs) -> Columns:
     """The table as numbers."""
-    values, columns, categories = [], [], []
+    values: list[NDArray[np.float64]] = []
+    columns: list[str] = []
+    categories: list[str | None] = []
+    texts = frozenset(name for name in inputs.categorical if is_free_text(inputs.frame[name]))
     for name in map(str, inputs.frame.columns):
         column = inputs.frame[name]
-        for category, numbers in _numbers(column, name in inputs.categorical):
+        found = _terms(column) if name in texts else _numbers(column, name in inputs.categorical)
+        for category, numbers in found:
             values.append(numbers)
             columns.append(name)
             categories.append(category)
-    return Columns(np.column_stack(values), tuple(columns), tuple(categories))
+    array = np.column_stack(values) if values else np.empty((len(inputs), 0))
+    return Columns(array, tuple(columns), tuple(categories), texts)
 
 
 def distinguishing(
@@ -103,7 +111,7 @@ def distinguishing(
             for f in order
             if abs(difference[position, f]) >= least[position, f]
         ]  # fmt: skip
-        found[cluster] = _one_of_a_column(features)[:top]
+        found[cluster] = _one_of_a_column(features, table)[:top]
     return found
 
 
@@ -116,7 +124,7 @@ def find_rules(
     recall are those on the other half, weighted so that both hold for all rows although others were drawn.
     """
     rules = {}
-    for cluster in clusters:
+    for cluster in clusters if table.columns else ():
         inside, outside = np.flatnonzero(groups == cluster), np.flatnonzero(groups != cluster)
         if min(len(inside), len(outside)) < LEAST:
             continue
@@ -161,12 +169,24 @@ def _numbers(column: pd.Series, categorical: bool) -> list[tuple[str | None, NDA
     return [(name or "(missing)", np.asarray(texts == name, np.float64)) for name in frequent]
 
 
-def _one_of_a_column(features: Sequence[Feature]) -> list[Feature]:
-    """The first of each column: that it is red says that it is not blue."""
-    first: dict[str, Feature] = {}
+def _terms(column: pd.Series) -> list[tuple[str, NDArray[np.float64]]]:
+    terms, held = term_columns(column)
+    return [(term, held[:, number]) for number, term in enumerate(terms)]
+
+
+def _one_of_a_column(features: Sequence[Feature], table: Columns) -> list[Feature]:
+    """The first of each column: that it is red says that it is not blue. Of free text some terms, each word once."""
+    room = TOP if len(set(table.columns)) == 1 else TERMS
+    taken: dict[str, set[str]] = {}
+    found: list[Feature] = []
     for feature in features:
-        first.setdefault(feature.column, feature)
-    return list(first.values())
+        words = set(str(feature.category).split()) if feature.column in table.texts else {""}
+        had = taken.setdefault(feature.column, set())
+        terms = sum(other.column == feature.column for other in found)
+        if not had & words and terms < room:
+            had |= words
+            found.append(feature)
+    return found
 
 
 def _rule(
@@ -220,6 +240,8 @@ def _conditions(tree: DecisionTreeClassifier, node: int, table: Columns) -> tupl
 
 def _condition(table: Columns, feature: int, low: float, high: float) -> str:
     column, category = column_text(table.columns[feature]), table.categories[feature]
+    if table.columns[feature] in table.texts:
+        return f"{column} {'has' if np.isfinite(low) else 'has no'} “{category}”"
     if category is not None:
         other = _only_other(table, feature)
         if np.isfinite(low) or other is not None:

@@ -18,6 +18,8 @@ from ncdcli.reports.thumbnails import ACROSS, SHEET, Thumbnails
 RANGE = 4095  # coordinates are whole numbers up to here: finer than any screen shows
 KEY_LENGTH = 120
 CELL_LENGTH = 28
+TEXT_LENGTH = 160  # of a cell of free text
+TEXT_LETTERS = 4_000_000  # of free text that the pointer shows
 CELLS = 120_000  # of table rows that the pointer shows
 SHOWN_COLUMNS = 10
 MARGINS = (0.1, 0.25, 0.5, 0.75)  # edges of the groups by confidence
@@ -52,14 +54,18 @@ def table_rows(
             weight[feature.column] += abs(feature.difference)
     most = max(1, min(SHOWN_COLUMNS, CELLS // max(len(inputs), 1)))
     chosen = sorted(names, key=lambda name: -weight[name])[:most]
-    return {"columns": chosen, "cells": [[cell(value) for value in inputs.frame[name].tolist()] for name in chosen]}
+    texts = table.texts if len(inputs) * TEXT_LENGTH <= TEXT_LETTERS else ()
+    cells = [[cell(value, wide=name in texts) for value in inputs.frame[name].tolist()] for name in chosen]
+    return {"columns": chosen, "cells": cells}
 
 
-def cell(value: Any) -> str:
-    """A table's cell in a few characters."""
+def cell(value: Any, *, wide: bool = False) -> str:
+    """A table's cell in a few characters, in some more if `wide`."""
     if isinstance(value, (int, float)):
         return "–" if not np.isfinite(value) else f"{value:.0f}" if float(value).is_integer() else short(value)
-    return "–" if value is None or value is np.nan or str(value) == "<NA>" else shortened(str(value), CELL_LENGTH)
+    if value is None or value is np.nan or str(value) == "<NA>":
+        return "–"
+    return shortened(str(value), TEXT_LENGTH if wide else CELL_LENGTH)
 
 
 def shortened(text: str, most: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli import __version__
-from ncdcli.data.sources import ImageInputs, Inputs, TableInputs
+from ncdcli.data.sources import FeatureInputs, ImageInputs, Inputs, TableInputs
 from ncdcli.naming import NOVEL, make_clusters
 from ncdcli.pipeline.context import StageContext
 from ncdcli.reports import describe, features, overview, suggestions
@@ -20,13 +20,14 @@ from ncdcli.reports.confusion import Mistake, mistakes, ordered_confusion
 from ncdcli.reports.curves import counting_view, training_charts
 from ncdcli.reports.describe import Description
 from ncdcli.reports.expected import expected_table, judge
-from ncdcli.reports.features import Columns, Feature, Rule
+from ncdcli.reports.features import Feature, Rule
 from ncdcli.reports.mapdata import cell, hue, map_data, table_rows
 from ncdcli.reports.page import render
 from ncdcli.reports.projection import FIT_ROWS, Map, choose_rows, make_maps, principal_axes
 from ncdcli.reports.results import Results
 from ncdcli.reports.scores import headline, numbers_by_path
 from ncdcli.reports.suggestions import Merge, Split
+from ncdcli.reports.texts import as_table
 from ncdcli.reports.thumbnails import Album, Thumbnails, make_thumbnails
 from ncdcli.words import counted
 
@@ -45,6 +46,7 @@ class Table:
     features: Mapping[int, Sequence[Feature]]
     rules: Mapping[int, Rule]
     hover: Mapping[str, Any]
+    texts: frozenset[str]  # columns of free text
 
     def columns_of(self, cluster: int, most: int) -> list[str]:
         """Columns to show the cluster's rows by: those that set it apart, then the others in their order."""
@@ -54,7 +56,7 @@ class Table:
     def cells(self, row: int, columns: Sequence[str]) -> list[str]:
         """A row's cells in a few columns."""
         position = int(np.searchsorted(self.rows, row))
-        return [cell(self.inputs.frame[column].iloc[position]) for column in columns]
+        return [cell(self.inputs.frame[column].iloc[position], wide=column in self.texts) for column in columns]
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _shown_rows(
 def _contents(
     context: StageContext, results: Results, maps: Sequence[Map], shown: Sequence[int]
 ) -> tuple[Thumbnails | None, Table | None]:
-    """Small images of the rows that are shown, or their cells; nothing for ready-made embeddings."""
+    """Small images of the rows that are shown, or their cells or texts; nothing for embeddings of who knows what."""
     from ncdcli.data.resolve import open_source
 
     assert context.data is not None
@@ -151,6 +153,8 @@ def _contents(
         album = Album(inputs, rows.tolist())
         order = context.rng(ROWS_STREAM, 1).permutation(on_map).tolist()
         return make_thumbnails(album, cards=shown, others=order, progress=context.progress), None
+    if isinstance(inputs, FeatureInputs) and inputs.texts is not None:
+        inputs = as_table(inputs.texts)
     if isinstance(inputs, TableInputs):
         return None, _table(context, results, inputs, rows, on_map)
     return None, None
@@ -169,8 +173,8 @@ def _table(
         tick()
     kept = np.isin(rows, on_map)
     frame = TableInputs(inputs.frame[kept], inputs.categorical)
-    here = Columns(columns.values[kept], columns.columns, columns.categories)
-    return Table(rows, inputs, apart, rules, table_rows(frame, here, groups[kept], heads))
+    here = replace(columns, values=columns.values[kept])
+    return Table(rows, inputs, apart, rules, table_rows(frame, here, groups[kept], heads), columns.texts)
 
 
 def render_report(context: StageContext, config: Any, results: Results, discovery: Discovery) -> str:

@@ -101,12 +101,28 @@ def embedding_run(folder: Path, *, rows: int, known: int, novel: int, k: int) ->
     return folder
 
 
+def text_run(folder: Path) -> Path:
+    """Embeddings of texts, which hold markup as well: 2 known classes, 2 novel ones."""
+    rng = np.random.default_rng(3)
+    topics = ("my card has not arrived", "what is the exchange rate", "please close my account", "<b>pay</b> the bill")
+    classes = np.arange(120) % 4
+    np.save(folder / "x.npy", (rng.normal(size=(4, 8))[classes] * 4 + rng.normal(size=(120, 8))).astype("f4"))
+    labels = [f"class {c}" if c < 2 and row % 8 < 4 else "" for row, c in enumerate(classes)]
+    (folder / "y.csv").write_text("class\n" + "\n".join(labels) + "\n")
+    with open(folder / "texts.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([f"{topics[c]}, number {row}"] for row, c in enumerate(classes))])
+    source = "{kind: embeddings, train: x.npy, labels: y.csv, texts: texts.csv}"
+    write_recipe(folder, source, backbone="precomputed", k=4, more="report: {map: pca}\n")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """made("images") -> the page of that run, made once."""
     makers = {
         "images": image_run,
         "table": table_run,
+        "texts": text_run,
         "many": lambda folder: embedding_run(folder, rows=3000, known=60, novel=240, k=300),
         "one": lambda folder: embedding_run(folder, rows=90, known=2, novel=1, k=3),
     }
@@ -157,7 +173,7 @@ def middle(page: Page, selector: str) -> tuple[float, float]:
     return page.run(f"{box}.x + {box}.width / 2"), page.run(f"{box}.y + {box}.height / 2")
 
 
-@pytest.mark.parametrize("name", ["images", "table", "many", "one"])
+@pytest.mark.parametrize("name", ["images", "table", "texts", "many", "one"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_opens_without_a_fault_and_asks_for_nothing(browser: Page, made: Callable[[str], Path], name: str, dark: bool):
     path = made(name)
@@ -165,7 +181,7 @@ def test_opens_without_a_fault_and_asks_for_nothing(browser: Page, made: Callabl
     assert page.faults == []
     assert [url for url in page.requests if not url.startswith("data:")] == [path.resolve().as_uri()]
     assert path.stat().st_size < MOST_BYTES
-    clusters = {"images": 4, "table": 4, "many": 300, "one": 3}[name]
+    clusters = {"images": 4, "table": 4, "texts": 4, "many": 300, "one": 3}[name]
     assert count(page, ".card") == clusters
     assert text(page, "#cluster-count") == f"{clusters} of {clusters} shown"
 
@@ -259,6 +275,15 @@ def test_the_rows_of_a_table_are_shown_with_what_sets_them_apart(browser: Page, 
     assert count(page, ".card .rule") >= 1
     assert "true class" not in page.run("[...document.querySelectorAll('#colour option')].map(one => one.textContent)")
     assert count(page, "#confusion") == 0
+
+
+def test_texts_are_shown_with_the_terms_that_set_them_apart(browser: Page, made: Callable[[str], Path]):
+    page = open_page(browser, made("texts"), "texts")
+    features = page.run("[...document.querySelectorAll('.features li')].map(one => one.textContent)")
+    assert any("exchange rate" in feature for feature in features)
+    rows = page.run("[...document.querySelectorAll('table.rows td:last-child')].map(one => one.textContent)")
+    assert any(row.startswith("<b>pay</b> the bill, number") for row in rows)
+    assert any(row.startswith("what is the exchange rate, number") for row in rows)
 
 
 def test_cards_are_filtered_found_and_ordered(browser: Page, made: Callable[[str], Path]):

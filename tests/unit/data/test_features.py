@@ -74,6 +74,22 @@ def test_truth_of_the_pool_is_listed_and_not_part_of_the_inputs_identity(tmp_pat
     assert before[1] == after[1]
 
 
+def test_texts_come_with_the_rows(tmp_path):
+    np.save(tmp_path / "t.npy", X[:1])
+    (tmp_path / "texts.csv").write_text('text\n"one, with a comma"\ntwo\n\n"four\nlines"\n', encoding="utf-8")
+    (tmp_path / "more.csv").write_text("of the test\n", encoding="utf-8")
+    found = source(tmp_path, X, "a\nb\n\na\n", texts="texts.csv", test="t.npy", test_texts="more.csv")
+    inputs = found.inputs(["test/0", "train/3", "train/2", "train/0"])
+    assert inputs.texts == ("of the test", "four\nlines", "", "one, with a comma")
+    assert source(tmp_path, X, "a\nb\n\na\n").inputs(["train/0"]).texts is None
+
+
+def test_texts_must_be_as_many_as_rows(tmp_path):
+    (tmp_path / "texts.csv").write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"texts.csv. has 2 texts for 4 samples"):
+        source(tmp_path, X, "a\nb\n\na\n", texts="texts.csv").listing()
+
+
 def test_rows_of_zeros_are_noted(tmp_path):
     array = X.copy()
     array[1] = 0
