@@ -15,11 +15,13 @@ from ncdcli.recipe.tree import Node, PlacedProblem, Steps
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def check(root: Node, model: type[Model]) -> tuple[Model | None, list[PlacedProblem]]:
+def check(root: Node, model: type[Model], *, space: bool = True) -> tuple[Model | None, list[PlacedProblem]]:
     """The model that a tree describes and no problem, or None and every problem found.
 
     The rules that look at several fields (`ncdcli.recipe.rules`) are applied to all sections that are valid in
     themselves, so that their faults appear together with the others.
+    What `ncd tune` would search is looked at with `space`, and where the command line has set nothing: a run with other
+    values need not go with it.
     """
     try:
         value = model.model_validate_json(json.dumps(root.plain()))
@@ -33,11 +35,16 @@ def check(root: Node, model: type[Model]) -> tuple[Model | None, list[PlacedProb
     failed |= {key for key, node in root.value.items() if any(part.broken for _, part in node.walk())}
     for steps, message, hint in faults_of(_sections(root, model, value, failed), model):
         problems.append(_fault(root, steps, message, hint=hint))
-    if model.model_fields.get("tune") is not None and "tune" not in failed:
+    if space and "tune" in model.model_fields and "tune" not in failed and not _overridden(root):
         from ncdcli.tune.space import space_problems  # not at the top: it checks recipes itself
 
         problems += space_problems(root, model)
     return (None if problems else value), problems
+
+
+def _overridden(root: Node) -> bool:
+    """Whether the command line has set something."""
+    return any(node.place.origin.override for _, node in root.walk())
 
 
 def explain_all(root: Node, model: type[BaseModel], details: list[ErrorDetails]) -> list[PlacedProblem]:

@@ -13,6 +13,7 @@ from ncdcli.recipe.overrides import apply_overrides
 from ncdcli.recipe.paths import make_paths_absolute
 from ncdcli.recipe.schema import Recipe
 from ncdcli.recipe.source import validate
+from ncdcli.recipe.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,16 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> ResolvedRecipe
     MissingError where there is no such recipe; RecipeError with every problem of the file, its parents and the
     overrides; UsageError for an override that is not `key=value`.
     """
+    tree = load_overridden(reference, overrides)
+    return ResolvedRecipe(validate(tree, Recipe), tree.text, tree.path)
+
+
+def load_overridden(reference: str, overrides: Sequence[str] = ()) -> Tree:
+    """The tree of the same, not yet checked."""
     tree = load_with_parents(find_recipe(reference))
     tree.problems += apply_overrides(tree.root, overrides, Recipe)
     make_paths_absolute(tree.root)
-    return ResolvedRecipe(validate(tree, Recipe), tree.text, tree.path)
+    return tree
 
 
 def recipe_schema() -> dict[str, Any]:

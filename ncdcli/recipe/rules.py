@@ -34,7 +34,6 @@ from ncdcli.recipe.shape import kinds_of
 from ncdcli.recipe.training_rules import TRAINING_RULES, Training, trainings
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
-from ncdcli.tune.section import TuneConfig
 from ncdcli.words import did_you_mean, either
 
 
@@ -204,22 +203,6 @@ def figures_can_be_judged(expected: tuple[Expected, ...]) -> Faults:
             yield ("expected", index, "metric"), f"`{figure.metric}` is given twice", "keep one of them"
 
 
-def tuning_finds_k(tune: TuneConfig | None, estimate_k: CountingConfig) -> Faults:
-    """Folds come to their number of classes in a way that the recipe has."""
-    if tune is None:
-        return
-    fixed = estimate_k.kind == "fixed"
-    if tune.k == "estimate" and fixed:
-        yield (
-            ("tune", "k"),
-            "the recipe gives k: there is no estimator to use",
-            "write `k: given`, or change `estimate_k`",
-        )
-    if tune.k == "given" and tune.pool == "all" and not fixed:
-        message = "nobody knows how many classes the real pool holds: the recipe does not give k"
-        yield ("tune", "k"), message, "write `k: estimate`, or `pool: known`"
-
-
 def card_of(data: DataConfig) -> Card | None:
     """The card that the recipe names, None where there is none. RecipeError where the card itself is not valid."""
     if data.card is None:
@@ -252,7 +235,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         someone_finds_k, domains_are_given,
         protocol_fits_setting, backbone_fits_source, backbone_makes_sense, *TRAINING_RULES,
-        augment_fits, figures_can_be_judged, tuning_finds_k,
+        augment_fits, figures_can_be_judged,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

@@ -185,7 +185,7 @@ def _runs(
     for nodes in _points(tree.root):
         for seed in _seeds(tree.root, content):
             root = _set_all(base.root, {**nodes, "seed": seed} if seed is not None else nodes)
-            recipe, found = check(root, Recipe)
+            recipe, found = check(root, Recipe, space=False)
             problems += found
             if recipe is None or problems:
                 continue

@@ -12,15 +12,15 @@ from ncdcli.errors import Problem, RecipeError
 from ncdcli.pipeline.fingerprint import canonical_json
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.recipe.overrides import in_order
-from ncdcli.recipe.resolve import ResolvedRecipe, load_recipe
+from ncdcli.recipe.resolve import ResolvedRecipe, load_overridden, load_recipe
 from ncdcli.recipe.schema import Recipe
-from ncdcli.recipe.source import parse_value
+from ncdcli.recipe.source import invalid, parse_value
 from ncdcli.recipe.tree import Node, Origin
 from ncdcli.run.folder import RUNS
 from ncdcli.sweep.load import text_of
 from ncdcli.tune.folds import Fold, fold_overrides
 from ncdcli.tune.section import TuneConfig
-from ncdcli.tune.space import Point
+from ncdcli.tune.space import Point, space_problems
 
 EXAMPLE = "add e.g. `tune: {space: {cluster.restarts: {low: 5, high: 20}}}`; no recipe inherits one"
 
@@ -91,5 +91,9 @@ def load_search(
         problem = Problem(f"recipe `{recipe.name}` has no `tune` section: nothing says what to search", hint=EXAMPLE)
         raise RecipeError(f"`{reference}` cannot be tuned", [problem])
     tune = recipe.tune.model_copy(update={name: value for name, value in (changed or {}).items() if value is not None})
+    tree = load_overridden(reference, overrides)
+    problems = space_problems(tree.root, Recipe)  # with what the command line has set
+    if problems:
+        raise invalid(tree.root.place.origin.name, problems)
     resolved = ResolvedRecipe(recipe.model_copy(update={"tune": tune}), resolved.source_text, resolved.path)
     return Search(reference, tuple(overrides), resolved, root if root is not None else RUNS / f"{recipe.name}-tune")

@@ -25,6 +25,7 @@ from ncdcli.tune.trials import FoldScore, Study, Trial
 START_STAGES = ("--until", "evaluate")
 STOPPED = (130, 143, 129, -signal.SIGTERM, -signal.SIGINT)
 MISSING = MissingError.exit_code
+MOST_ALIKE = 5  # failures in a row, for one reason: it is no trial's fault
 
 
 @dataclass
@@ -55,9 +56,10 @@ class Runner:
     jobs: int = 1
     deadline: float | None = None  # by `time.monotonic`; no trial is begun after it
     active: list[_Active] = field(default_factory=list)
+    alike: list[str] = field(default_factory=list)  # why the last processes failed, where all did for one reason
 
     def run(self) -> None:
-        """Run the search. NcdError where something is missing that every trial would miss."""
+        """Run the search. NcdError where something is missing or wrong that every trial would meet."""
         waiting = [trial.number for trial in self.study.trials() if trial.state == "running"]
         try:
             while not self.stop.requested():
@@ -138,6 +140,7 @@ class Runner:
         if found is None:
             self._fail(active, "the hidden classes have no score")
             return
+        self.alike = []
         active.trial = self.study.note_fold(active.trial.number, found)
         self._judge(active)
 
@@ -153,6 +156,10 @@ class Runner:
         self.active.remove(active)
         where = f"fold {len(active.trial.folds) + 1}: "
         self.tell(self.study.end(active.trial.number, "failed", message=where + message))
+        self.alike = [*(self.alike if message in self.alike else []), message]
+        if len(self.alike) >= MOST_ALIKE:
+            hint = "see to it, and search anew with another `--root`"
+            raise NcdError(f"{MOST_ALIKE} trials in a row failed alike: {message}", hint=hint)
 
     def _stop_running(self) -> None:
         """Let the running processes save their state, however long that takes; a second Ctrl-C hurries them."""

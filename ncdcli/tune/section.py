@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from ncdcli.recipe.base import Section
+
+
+def _as_written(value: float) -> Any:  # "-> float" would make 5.0 of it again
+    return int(value) if value.is_integer() else value
+
+
+# A number that is written without a decimal point where it has none, as fields of whole numbers are read.
+Number = Annotated[float, PlainSerializer(_as_written)]
 
 
 class Range(Section):
     """Numbers between two ends, both included."""
 
-    low: float = Field(description="least value")
-    high: float = Field(description="greatest value")
+    low: Number = Field(description="least value")
+    high: Number = Field(description="greatest value")
     log: bool = Field(False, description="draw the logarithm evenly, in place of the value")
-    step: float | None = Field(None, gt=0, description="only low, low + step, …; default: every number")
+    step: Number | None = Field(None, gt=0, description="only low, low + step, …; default: every number")
 
 
 class TuneConfig(Section):
@@ -42,5 +50,5 @@ class TuneConfig(Section):
         "median", description="give a trial up that after some folds is below the median of the others"
     )
     space: dict[str, Range | tuple[Any, ...]] = Field(
-        min_length=1, description="field, with dots -> a range `{low: …, high: …}` or a list of values"
+        description="field, with dots -> a range `{low: …, high: …}` or a list of values"
     )

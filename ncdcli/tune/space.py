@@ -21,7 +21,7 @@ from ncdcli.sweep.load import text_of
 # top-level field -> why no trial can vary it
 NOT_TUNED = {
     **dict.fromkeys(("name", "description", "version", "extends", "expected", "report"), "changes no number"),
-    "seed": "is no setting: a lucky one would be kept",
+    "seed": "is no setting, and a lucky one would be kept",
     "data": "says what the folds are made from",
     "evaluate": "says how results are scored",
     "tune": "is the search itself",
@@ -105,7 +105,10 @@ def space_problems(root: Node, model: type[BaseModel]) -> list[PlacedProblem]:
     space = root.at(("tune", "space"))
     if space is None or not isinstance(space.value, dict):
         return []
-    problems: list[PlacedProblem] = []
+    if not space.value:
+        hint = "add e.g. `cluster.restarts: {low: 5, high: 20}`"
+        return [space.near.problem(("tune", "space"), "the space is empty: nothing would be searched", hint=hint)]
+    problems = list(_counting_problems(root))
     good: dict[str, Node] = {}
     for field, node in space.value.items():
         found = list(_own_problems(field, node, root))
@@ -115,6 +118,18 @@ def space_problems(root: Node, model: type[BaseModel]) -> list[PlacedProblem]:
     if good:
         problems += _value_problems(root, good, model)
     return problems
+
+
+def _counting_problems(root: Node) -> Iterator[PlacedProblem]:
+    """Folds come to their number of classes in a way that the recipe has."""
+    k, pool, kind = (root.at(steps) for steps in (("tune", "k"), ("tune", "pool"), ("estimate_k", "kind")))
+    fixed = kind is not None and kind.value == "fixed"
+    if k is not None and k.value == "estimate" and fixed:
+        hint = "write `k: given`, or change `estimate_k`"
+        yield k.place.problem(("tune", "k"), "the recipe gives k: there is no estimator to use", hint=hint)
+    if k is not None and k.value == "given" and not fixed and pool is not None and pool.value == "all":
+        message = "nobody knows how many classes the real pool holds: the recipe does not give k"
+        yield k.place.problem(("tune", "k"), message, hint="write `k: estimate`, or `pool: known`")
 
 
 def _own_problems(field: str, node: Node, root: Node) -> Iterator[PlacedProblem]:

@@ -11,6 +11,7 @@ from ncdcli.errors import DataError, RecipeError
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.recipe.schema import Recipe
 from ncdcli.tune.folds import Fold, fold_overrides, hidden_size, make_folds, score_path
+from ncdcli.tune.load import load_search
 from ncdcli.tune.section import TuneConfig
 
 SPACE = {"cluster.restarts": (3, 4)}
@@ -106,7 +107,7 @@ def test_scores_are_those_of_hidden_classes_alone() -> None:
     [
         (
             ["estimate_k={kind: fixed, k: 10}", "tune={k: estimate, space: {embed.normalize: [true, false]}}"],
-            "no estimator",
+            "no estim",
         ),
         (
             ["tune={k: given, pool: all, space: {embed.normalize: [true, false]}}"],
@@ -116,5 +117,5 @@ def test_scores_are_those_of_hidden_classes_alone() -> None:
 )
 def test_folds_find_k_as_the_recipe_can(sets: list[str], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        load_recipe("digits-gcd", sets)
+        load_search("digits-gcd", sets)
     assert message in caught.value.problems[0].message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from toytuning import RECORD, Fake, open_study
 
-from ncdcli.errors import MissingError
+from ncdcli.errors import MissingError, NcdError
 from ncdcli.sweep.children import End
 from ncdcli.tune.load import Search
 from ncdcli.tune.trials import Trial, best_of
@@ -90,6 +90,16 @@ def test_values_that_do_not_go_together_fail_without_a_process(make_search: Make
     assert failed[0].message == "warm-up of 5 epochs is longer than training, 2"
     assert {tuple(trial.point.values()) for trial in trials if trial.state == "done"} == {(2, 0), (50, 0), (50, 5)}
     assert not [name for name in fake.started if trials[int(name[:4])].state == "failed"]
+
+
+def test_failures_that_are_no_trials_fault_end_the_search(make_search: Make) -> None:
+    def outcome(trial: int, fold: int) -> Any:
+        return 0.5 if trial in (3, 7) else End(1, "the disk is full" if trial != 5 else "the loss is not finite")
+
+    fake = Fake(make_search(trials=20), outcome)
+    with pytest.raises(NcdError, match="5 trials in a row failed alike: the disk is full"):
+        fake.run()
+    assert len(fake.told) == 13  # 8 to 12 are five in a row
 
 
 def test_what_every_trial_would_miss_ends_the_search(make_search: Make) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ncdcli.errors import RecipeError
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.recipe.schema import Recipe
+from ncdcli.sweep.load import load_sweep
 from ncdcli.tune.load import Search, load_search
 from ncdcli.tune.space import Parameter, draw, own_point
 
@@ -152,3 +153,18 @@ def test_a_space_is_not_inherited(tmp_path: Path) -> None:
     assert load_recipe(str(tmp_path / "child.yaml")).recipe.tune is None
     with pytest.raises(RecipeError, match="cannot be tuned"):
         load_search(str(tmp_path / "child.yaml"))
+
+
+def test_a_run_with_other_settings_need_not_go_with_the_space(tmp_path: Path) -> None:
+    path = write(tmp_path, "    cluster.init: [gcd, matched]\n")
+    assert load_recipe(path, ["cluster.kind=ward"]).recipe.cluster.kind == "ward"
+    with pytest.raises(RecipeError, match="unknown key `init`"):
+        load_search(path, ["cluster.kind=ward"])
+    (tmp_path / "sweep.yaml").write_text("recipe: recipe.yaml\ngrid: {cluster.kind: [ward, kmeans]}\n")
+    assert len(load_sweep(str(tmp_path / "sweep.yaml")).runs) == 2
+
+
+def test_a_resolved_recipe_keeps_its_space(tmp_path: Path) -> None:
+    resolved = load_recipe(write(tmp_path, "    cluster.restarts: {low: 5, high: 20, step: 5}\n"))
+    (tmp_path / "resolved.yaml").write_text(resolved.to_yaml())
+    assert load_recipe(str(tmp_path / "resolved.yaml")).recipe == resolved.recipe
