@@ -23,7 +23,8 @@ pytestmark = pytest.mark.slow
 SERVER = Path(__file__).parents[1] / "toys" / "forked_ncd.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TIMES = ("manifest.json", "timing.jsonl", "report.html")
-STAGES = [name for name, spec in BY_NAME.items() if not spec.optional]
+STAGES = list(BY_NAME)
+TRAINING = ("pretrain", "joint_training")
 KILLS = 20
 RECIPE = """\
 version: 1
@@ -36,7 +37,12 @@ pretrain:
   batch_size: 32
   augment: {shift: 0.1, rotate: 15}
 estimate_k: {kind: max_acc, high: 15, restarts: 3}
-cluster: {kind: semi_kmeans, restarts: 3}
+joint_training:
+  method: {kind: simgcd, projector_hidden: 16, projector_out: 8, projector_layers: 2}
+  epochs: 3
+  batch_size: 32
+  augment: {shift: 0.1, rotate: 15}
+cluster: {kind: head}
 report: {map: pca}
 """
 
@@ -131,7 +137,7 @@ def test_twenty_kills_at_random_moments_of_all_stages(ncd: Ncd, whole: RunFolder
     for number in range(KILLS):
         folder = tmp_path / str(number)  # a runs folder of its own: nothing to link
         stage = STAGES[number % len(STAGES)]
-        from_checkpoint = stage == "pretrain" and number >= KILLS // 2
+        from_checkpoint = stage in TRAINING and number >= KILLS // 2
         begun = f"runs/tiny/.work/{stage}-*" + ("/checkpoint.pt" if from_checkpoint else "")
         kill_within(ncd, folder, stage, begun=begun, seconds=drawn.random() * seconds_of(whole, stage))
         assert ncd(folder) == 0, (folder / "output.txt").read_text()

@@ -78,7 +78,9 @@ def test_images(recipe: str, rule: str, counting: str, tmp_path: Path, monkeypat
     run_both([recipe, *FAST, *(word for field in fields for word in ("--set", field))], tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("recipe", JOINT)
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(name, marks=() if name == "digits-simgcd" else pytest.mark.slow) for name in JOINT]
+)
 def test_joint_methods(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = ["data.subset=400", "backbone.widths=[8,16]", "pretrain.epochs=1", "report.map=pca"]
     joint = ["joint_training.epochs=2"]

@@ -21,7 +21,8 @@ MODULES = (
     "ncdcli.cli.main", "ncdcli.cli.summary", "ncdcli.recipe.resolve", "ncdcli.pipeline.runner", "ncdcli.data.packaged",
     "ncdcli.models.small_cnn", "ncdcli.objectives.supcon_infonce", "ncdcli.training.loop", "ncdcli.training.launch",
     "ncdcli.counting.max_acc", "ncdcli.clustering.semi_kmeans", "ncdcli.stages.split", "ncdcli.stages.pretrain",
-    "ncdcli.stages.embed", "ncdcli.stages.estimate_k", "ncdcli.stages.cluster", "ncdcli.stages.evaluate",
+    "ncdcli.stages.embed", "ncdcli.stages.estimate_k", "ncdcli.joint.simgcd", "ncdcli.joint.embedder",
+    "ncdcli.stages.joint_training", "ncdcli.clustering.head", "ncdcli.stages.cluster", "ncdcli.stages.evaluate",
 )  # fmt: skip
 POLL_SECONDS = 0.002
 
