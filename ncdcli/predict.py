@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.data.columns import write_columns
+from ncdcli.data.sources import TableInputs
 from ncdcli.errors import MissingError
 from ncdcli.naming import FILE, clusters_of, names_if_fitting
 from ncdcli.pipeline.context import Progress, Resources
@@ -74,7 +75,7 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     """
     from ncdcli.clustering.assign import Answers, Centroids, Logits
     from ncdcli.data.resolve import open_source
-    from ncdcli.models.embedder import load_embedder
+    from ncdcli.models.embedder import load_embedder, table_encoder
 
     check_chain(run)
     if not path.exists():
@@ -87,6 +88,9 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
 
     model = run.stage_dir(_embedding_stage(run)) / "model.json"
     embedder = load_embedder(model, resources, precision=embedding["precision"])
+    if isinstance(inputs, TableInputs):
+        for note in table_encoder(embedder.card).notes(inputs):
+            progress.note(note)
     arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
     by_head = clustering["kind"] == "head"
     answers: Answers = (

@@ -103,7 +103,9 @@ def _write(data: Any, samples: Samples, labels: Sequence[str | None], out: Path)
     resolved = resolve_data(data)
     array = resolved.root / resolved.source.train  # type: ignore[union-attr, operator]
     _write_labels(inputs, reader.listing().keys, chosen, array, out / "labels.csv")
-    return shlex.join(["ncd", "init", "embeddings", "--embeddings", str(array), "--labels", str(out / "labels.csv")])
+    words = ["ncd", "init", "embeddings", "--embeddings", str(array), "--labels", str(out / "labels.csv")]
+    texts = resolved.source.texts  # type: ignore[union-attr]
+    return shlex.join([*words, *(["--texts", str(resolved.root / texts)] if texts is not None else [])])
 
 
 def _check_folder_names(names: Sequence[str]) -> None:
@@ -146,8 +148,15 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _write_table(inputs: TableInputs, keys: Sequence[str], labels: Sequence[str | None], path: Path) -> str:
-    """The rows as they were read, with their key before and their class behind; the name of the class column."""
+    """The rows as they were read, with their key before and their class behind; the name of the class column.
+
+    Dates are written as ISO 8601, whatever their format was.
+    """
+    from ncdcli.data.table_dates import iso_texts
+
     frame = inputs.frame.copy()
+    for name in inputs.dates:
+        frame[name] = iso_texts(frame[name].to_numpy(np.float64))
     label = "class"
     while label in frame.columns or label == "key":
         label += "_"

@@ -12,7 +12,7 @@ from ncdcli.cli import options
 from ncdcli.cli.output import print_text
 from ncdcli.cli.session import Session, session_of
 from ncdcli.errors import UsageError
-from ncdcli.words import counted
+from ncdcli.words import counted, either
 
 if TYPE_CHECKING:
     from ncdcli.data.survey import Survey
@@ -71,6 +71,13 @@ def table(
     test: Annotated[
         Path | None, typer.Option("--test", metavar="FILE", help="A table that is never trained on.")
     ] = None,
+    date: Annotated[
+        list[str] | None, typer.Option("--date", metavar="COLUMN=FORMAT", help="Format of dates, e.g. day=%d/%m/%Y.")
+    ] = None,
+    decimal: Annotated[str | None, typer.Option("--decimal", help="point or comma: before fractions.")] = None,
+    thousands: Annotated[
+        str | None, typer.Option("--thousands", help="comma, point, space or apostrophe: between thousands.")
+    ] = None,
     output: OutputOption = Path("recipe.yaml"),
     name: NameOption = None,
     force: OverwriteOption = False,
@@ -83,7 +90,8 @@ def table(
     session = session_of(context, json=json)
     columns: dict[str, Any] = {"label": _column(label), "truth": _column(truth), "id": _column(key)}
     _check_output(output, force)
-    survey = survey_table(Table(**_as_text({"train": data, "test": test}), **columns))
+    cells = _cell_fields(date, decimal, thousands)
+    survey = survey_table(Table(**_as_text({"train": data, "test": test}), **columns, **cells))
     source = {"kind": "table", "train": data, "test": test, **columns}
     _write(session, survey, source, output=output, name=name or data.stem)
 
@@ -118,6 +126,25 @@ def embeddings(
 
 def _as_text(paths: dict[str, Path | None]) -> dict[str, Any]:
     return {field: str(path.absolute()) for field, path in paths.items() if path is not None}
+
+
+def _cell_fields(dates: list[str] | None, decimal: str | None, thousands: str | None) -> dict[str, Any]:
+    """The fields of the source section that say how cells are read, where the user gives them."""
+    from ncdcli.data.table_formats import format_fault
+    from ncdcli.data.table_numbers import DECIMALS, THOUSANDS
+
+    formats = {}
+    for item in dates or ():
+        name, equals, form = item.partition("=")
+        fault = format_fault(form)
+        if not equals or fault:
+            raise UsageError(f"`--date {item}`: {fault or 'no format'}", hint="`--date 'COLUMN=%d/%m/%Y'`")
+        formats[name] = form
+    for option, value, names in (("decimal", decimal, DECIMALS), ("thousands", thousands, THOUSANDS)):
+        if value is not None and value not in names:
+            raise UsageError(f"`--{option} {value}`: expected {either(names)}", hint=f"e.g. `--{option} comma`")
+    given = {"decimal": decimal, "thousands": thousands, "dates": formats or None}
+    return {field: value for field, value in given.items() if value is not None}
 
 
 def _column(column: str | None) -> str | int | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.data.table_text import ENCODING, not_utf8
+from ncdcli.data.table_open import ENCODING, not_utf8
 from ncdcli.errors import DataError, MissingError, Problem
 from ncdcli.words import counted
 
@@ -128,7 +128,7 @@ def _csv_rows(path: Path) -> list[list[str]]:
         with open(path, encoding=ENCODING, newline="") as file:
             return [row or [""] for row in csv.reader(file, skipinitialspace=True)]
     except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
+        raise not_utf8(path) from error
 
 
 def _label_position(header: Sequence[str] | None, width: int) -> int:

@@ -50,7 +50,7 @@ def _head(survey: Survey, name: str) -> list[str]:
 
 def _data(survey: Survey, source: Mapping[str, Any], folder: Path) -> list[str]:
     lines = ["data:", "  source:"]
-    for field, value in source.items():
+    for field, value in {**source, **survey.fields}.items():
         if value is None:
             continue
         lines.append(f"    {field}: {_value(value, folder)}")
@@ -58,7 +58,7 @@ def _data(survey: Survey, source: Mapping[str, Any], folder: Path) -> list[str]:
         lines.append("    leave_out:        # these files cannot be read")
         lines += [f"      - {_text(key)}" for key in survey.leave_out]
     if survey.drop:
-        lines.append(f"    drop: [{', '.join(map(_text, survey.drop))}]   # different in nearly every row: no features")
+        lines.append(f"    drop: [{', '.join(map(_text, survey.drop))}]   # names, counters and copies: no features")
     if survey.benchmark:
         known = (len(survey.known) + 1) // 2
         lines += [

@@ -15,7 +15,7 @@ from ncdcli.data.digests import digest_files, digest_of
 from ncdcli.data.images import EXTENSIONS, load_images, new_image_files, walk_images
 from ncdcli.data.kinds import ImageFolder as Config
 from ncdcli.data.sources import Inputs, Listing
-from ncdcli.data.table_text import ENCODING, not_utf8
+from ncdcli.data.table_open import ENCODING, not_utf8
 from ncdcli.errors import DataError, MissingError, Problem
 from ncdcli.words import counted, did_you_mean
 
@@ -217,7 +217,7 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding=ENCODING)
     except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
+        raise not_utf8(path) from error
     return [line for line in text.splitlines() if line.strip()]
 
 

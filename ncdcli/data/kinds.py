@@ -102,7 +102,9 @@ class Table(SourceSection):
     test: OptionalPath = Field(None, description="a second file, never trained on")
     test_rows: tuple[int, int] | None = Field(None, description="rows [from, to) of `train` that are the test part")
     test_fraction: float | None = Field(None, gt=0, lt=1, description="fraction of rows drawn for the test part")
-    separator: Literal["auto", "comma", "tab", "semicolon", "space"] = Field("auto", description="between cells")
+    separator: Literal["auto", "comma", "tab", "semicolon", "pipe", "space"] = Field(
+        "auto", description="between cells"
+    )
     header: bool | Literal["auto"] = Field("auto", description="whether the first row names the columns")
     label: str | int | None = Field(None, description="column with the classes, by name or 0-based number (-1: last)")
     truth: str | int | None = Field(None, description="column with the true classes of pool rows: scoring only")
@@ -112,6 +114,13 @@ class Table(SourceSection):
     )
     drop: tuple[str | int, ...] = Field((), description="columns to ignore")
     categorical: tuple[str | int, ...] | Literal["auto"] = Field("auto", description="columns to one-hot encode")
+    dates: Annotated[dict[str, str] | Literal["auto"], ADDED] = Field(
+        "auto", description="column -> `iso` or a format such as %d/%m/%Y; by itself: text that can be read in one way"
+    )
+    decimal: Annotated[Literal["point", "comma"], ADDED] = Field("point", description="before the fraction of a number")
+    thousands: Annotated[Literal["none", "comma", "point", "space", "apostrophe"], ADDED] = Field(
+        "none", description="between the thousands of a number"
+    )
     missing: tuple[str, ...] = Field(("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value")
     impute: Literal["median", "mean", "zero"] = Field("median", description="what stands in for a missing number")
     scaling: Literal["zscore", "minmax", "none"] = Field("zscore", description="of numbers, fitted on training rows")

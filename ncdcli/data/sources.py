@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,6 +58,8 @@ class TableInputs:
     categorical: tuple[str, ...] = ()
     impute: str = "median"
     scaling: str = "zscore"
+    dates: Mapping[str, str] = field(default_factory=dict)  # column of days since 1970-01-01 -> format it was read by
+    origin: Any = None  # `table_origin.Origin` of rows that have only been read: nothing is said yet of their columns
 
     def __len__(self) -> int:
         return len(self.frame)

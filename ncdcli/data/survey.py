@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ncdcli.data.arrays import open_embeddings
 from ncdcli.data.check import unreadable_images
@@ -15,10 +16,13 @@ from ncdcli.data.images import TINY, image_size
 from ncdcli.data.kinds import Embeddings, Table
 from ncdcli.data.kinds import ImageFolder as ImageFolderConfig
 from ncdcli.data.sources import Listing, TableInputs
+from ncdcli.data.table_advice import Advice
+from ncdcli.data.table_numbers import Style
 from ncdcli.data.tables import TableFile
 from ncdcli.errors import DataError, Problem
 from ncdcli.words import counted
 
+SETTLED_AFTER = 2  # readings of a table: decimal marks first, then marks between thousands
 SMALLEST_FOR_VALIDATION = 10  # labelled samples of every known class, for a fifth of them to be held out
 
 
@@ -33,6 +37,7 @@ class Survey:
     tiny: bool = False  # images of one small size
     leave_out: tuple[str, ...] = ()  # keys of unreadable images
     drop: tuple[str, ...] = ()  # columns that are no features
+    fields: dict[str, Any] = field(default_factory=dict)  # of the source section: how a table's cells are read
     benchmark: bool = False  # every sample carries a label: some classes have to play the novel ones
     problems: tuple[Problem, ...] = field(default=())
 
@@ -79,8 +84,10 @@ def survey_images(source: ImageFolderConfig) -> Survey:
 def survey_table(source: Table) -> Survey:
     """What the table holds: rows, columns, missing values; columns that cannot be features are to be dropped."""
     reader = TableFile(source, Path())
-    drop = reader.unusable_columns()
-    reader = TableFile(source.model_copy(update={"drop": (*source.drop, *drop)}), Path())
+    advice = _settled(source)
+    fields = {**advice.fields, **source.model_dump(include={"decimal", "thousands", "dates"}, exclude_defaults=True)}
+    drop = advice.drop
+    reader = TableFile(source.model_copy(update={**fields, "drop": (*source.drop, *drop)}), Path())
     listing = reader.listing()
     inputs = reader.inputs(listing.keys)
     assert isinstance(inputs, TableInputs)
@@ -93,12 +100,28 @@ def survey_table(source: Table) -> Survey:
     found = [
         f"{counted(columns, 'feature column')}, {len(inputs.categorical)} of text",
         counted(empty, "missing value"),
+        *(f"numbers are written with {name}: {value}" for name, value in advice.style.fields.items()),
+        *(f"column `{name}` holds dates: {form}" for name, form in advice.dates.items()),
     ]
     if constant:
         found.append(f"constant columns, which carry nothing: {len(constant)} ({_some(constant)})")
-    if drop:
-        found.append(f"columns to drop, with too many different texts: {len(drop)} ({_some(drop)})")
-    return _checked(_of_listing("table", listing, found, drop=tuple(drop)))
+    reasons = {"with too many different texts": advice.identifiers, "that count the rows": advice.counters,
+               "that repeat another column": tuple(advice.repeated)}  # fmt: skip
+    for reason, names in reasons.items():
+        if names:
+            found.append(f"columns to drop, {reason}: {len(names)} ({_some(names)})")
+    return _checked(replace(_of_listing("table", listing, found, drop=drop), fields=fields))
+
+
+def _settled(source: Table) -> Advice:
+    """What to say of the table; read again while that changes how its numbers are written."""
+    advice = TableFile(source, Path()).advice()
+    for _ in range(SETTLED_AFTER):
+        if advice.style == Style(source.decimal, source.thousands):
+            break
+        source = source.model_copy(update=advice.style._asdict())
+        advice = TableFile(source, Path()).advice()
+    return advice
 
 
 def survey_embeddings(source: Embeddings) -> Survey:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,21 @@ from ncdcli.data.digests import digest_files, digest_lines
 from ncdcli.data.kinds import Table
 from ncdcli.data.names import class_order, domain_names, repeated_keys
 from ncdcli.data.sources import Inputs, Listing, TableInputs
-from ncdcli.data.table_columns import column_fault, digest_column, is_identifier, is_numeric
+from ncdcli.data.table_advice import Advice, advise
+from ncdcli.data.table_cells import read_cells, read_texts
+from ncdcli.data.table_columns import (
+    CellRules,
+    Fault,
+    Features,
+    as_features,
+    as_features_like,
+    digest_column,
+    is_numeric,
+)
 from ncdcli.data.table_encoder import TableEncoder
-from ncdcli.data.table_text import Layout, detect_layout, find_column, read_cells
+from ncdcli.data.table_numbers import Style
+from ncdcli.data.table_origin import Origin
+from ncdcli.data.table_text import Layout, detect_layout, find_column, row_lines
 from ncdcli.errors import DataError, MissingError, Problem
 from ncdcli.words import counted
 
@@ -35,7 +48,7 @@ class _Columns:
     id: str | None
     domain: str | None
     features: tuple[str, ...]
-    categorical: tuple[str, ...] | None  # None: those that hold text
+    rules: CellRules
 
     @property
     def text(self) -> tuple[str, ...]:
@@ -49,7 +62,7 @@ class TableFile:
         self._config = config
         self._train = root / config.train
         self._test = root / config.test if config.test is not None else None
-        self._read_already: tuple[pd.DataFrame, Listing] | None = None
+        self._read_already: tuple[Features, Listing] | None = None
 
     def identity(self, *, content: bool, labels: bool = True) -> str:
         """Digest of the files' content, or, without labels, of the cells of the feature columns."""
@@ -58,7 +71,8 @@ class TableFile:
         present = [(name, path) for name, path in files if path is not None]
         if labels:
             return digest_files(present, content=True)
-        frame, listing = self._read()
+        features, listing = self._read()
+        frame = features.frame
         columns = (f"{name}\t{digest_column(frame[name])}" for name in frame.columns)
         return digest_lines([*columns, *listing.parts.tolist()])
 
@@ -79,16 +93,22 @@ class TableFile:
 
     def inputs(self, keys: Sequence[str]) -> Inputs:
         """The feature columns of the named rows."""
-        frame, listing = self._read()
-        rows = {key: row for row, key in enumerate(listing.keys)}
-        columns = self._columns(self._layout(self._train))
-        return self._table_inputs(frame.iloc[[rows[key] for key in keys]], columns)
+        features, listing = self._read()
+        numbers = {key: row for row, key in enumerate(listing.keys)}
+        rows = np.fromiter((numbers[key] for key in keys), np.int64, len(keys))
+        frame = features.frame
+        if len(rows) != len(frame) or (rows != np.arange(len(frame))).any():
+            frame = frame.iloc[rows].reset_index(drop=True)
+        return TableInputs(
+            frame, features.categorical, self._config.impute, self._config.scaling, dates=dict(features.dates)
+        )
 
     def new_inputs(self, path: Path) -> tuple[tuple[str, ...], Inputs]:
-        """Rows of a new file; label, truth, id and dropped columns are no features there either.
+        """Rows of a new file, as they were read; label, truth, id and dropped columns are no features there either.
 
         Where `train` is still there, its first rows say which columns those are, and how a file without a header or
-        without a label column is to be read. Where it is not, the new file must be laid out like it.
+        without a label column is to be read. Where it is not, the new file must be laid out like it. What is a date
+        or a number in them, the encoder of the run's model says.
         """
         layout = self._layout(path)
         trained = self._layout(self._train) if self._train.is_file() else layout
@@ -97,22 +117,23 @@ class TableFile:
             layout = replace(layout, columns=columns.features)
         elif not layout.header and len(layout.columns) == len(trained.columns):
             layout = replace(layout, columns=trained.columns)
-        present = [name for name in columns.text if name in layout.columns]
-        frame = read_cells(path, layout, missing=self._config.missing, text=present)
         ignored = set(trained.columns) - set(columns.features)
+        frame = self._cells(path, layout, columns)
         features = frame[[name for name in frame.columns if name not in ignored]]
         keys = [str(row) for row in range(len(frame))]
         if columns.id is not None and columns.id in frame:
-            keys = _ids(frame[columns.id])
-        return tuple(keys), self._table_inputs(features, columns)
+            keys = _ids(frame[columns.id], path, layout)
+        origin = Origin(path, layout, self._config.missing, columns.rules.style)
+        categorical = tuple(name for name in features.columns if not is_numeric(features[name]))
+        return tuple(keys), TableInputs(
+            features, columns.rules.categorical or categorical, self._config.impute, self._config.scaling, origin=origin
+        )
 
-    def unusable_columns(self) -> list[str]:
-        """Text columns that differ in nearly every row, such as names and dates: to be dropped."""
+    def advice(self) -> Advice:
+        """What the recipe should say of this table: how numbers and dates are written, and columns to drop."""
         layout = self._layout(self._train)
         columns = self._columns(layout)
-        frame = read_cells(self._train, layout, missing=self._config.missing, text=columns.text)
-        named = columns.categorical or ()
-        return [name for name in columns.features if name not in named and is_identifier(frame[name])]
+        return advise(self._cells(self._train, layout, columns), columns.features, columns.rules)
 
     def _layout(self, path: Path) -> Layout:
         config = self._config
@@ -141,47 +162,76 @@ class TableFile:
         features = tuple(name for name in layout.columns if name not in {label, truth, key, domain} | dropped)
         if not features:
             raise DataError(f"`{self._train}` has no feature column left", hint="check `separator`, `label` and `drop`")
-        categorical = None
+        rules = self._rules(features, find)
+        return _Columns(label, truth, key, domain, features, rules)
+
+    def _rules(self, features: tuple[str, ...], find: Callable[[str | int | None, str], str | None]) -> CellRules:
+        config = self._config
+        categorical, dates = None, None
         if config.categorical != "auto":
             found = {find(column, "categorical") for column in config.categorical}
             categorical = tuple(name for name in features if name in found)
-        return _Columns(label, truth, key, domain, features, categorical)
+        if config.dates != "auto":
+            names = {find(column, "dates"): form for column, form in config.dates.items()}
+            dates = {name: names[name] for name in features if name in names}
+        return CellRules(categorical, dates, Style(config.decimal, config.thousands))
 
-    def _read(self) -> tuple[pd.DataFrame, Listing]:
+    def _read(self) -> tuple[Features, Listing]:
         """The feature columns and the listing, in the same order; read once."""
         if self._read_already is None:
             self._read_already = self._load()
         return self._read_already
 
-    def _load(self) -> tuple[pd.DataFrame, Listing]:
+    def _load(self) -> tuple[Features, Listing]:
         import pandas as pd
 
         layout = self._layout(self._train)
         columns = self._columns(layout)
-        frame = read_cells(self._train, layout, missing=self._config.missing, text=columns.text)
-        is_test = self._test_rows(len(frame))
-        keys = [f"train/{row}" for row in range(len(frame))]
-        if self._test is not None:
-            other = self._read_test(layout, columns)
-            keys += [f"test/{row}" for row in range(len(other))]
-            is_test = np.concatenate([is_test, np.ones(len(other), bool)])
-            frame = pd.concat([frame, other], ignore_index=True)
+        frame = self._cells(self._train, layout, columns)
+        features, faults = as_features(frame, columns.features, columns.rules)
+        _refuse(self._train, layout, faults)
+        special = frame[list(columns.text)]
+        del frame
+        is_test = self._test_rows(len(special))
+        keys = [f"train/{row}" for row in range(len(special))]
         if columns.id is not None:
-            keys = _ids(frame[columns.id])
-        order = np.argsort(is_test, kind="stable")
-        frame, is_test, keys = frame.iloc[order], is_test[order], [keys[row] for row in order]
-        return self._features(frame, columns), _listing(frame, columns, keys, is_test)
+            keys = _ids(special[columns.id], self._train, layout)
+        if self._test is not None:
+            other, more, other_keys = self._read_test(self._test, layout, columns, features)
+            keys += other_keys
+            is_test = np.concatenate([is_test, np.ones(len(other), bool)])
+            special = pd.concat([special, other], ignore_index=True)
+            features = replace(features, frame=pd.concat([features.frame, more.frame], ignore_index=True))
+        if is_test.any():
+            order = np.argsort(is_test, kind="stable")
+            special, is_test, keys = special.iloc[order], is_test[order], [keys[row] for row in order]
+            features = replace(features, frame=features.frame.iloc[order].reset_index(drop=True))
+        return features, _listing(special, columns, keys, is_test)
 
-    def _read_test(self, layout: Layout, columns: _Columns) -> pd.DataFrame:
-        assert self._test is not None  # the caller has looked
-        other = self._layout(self._test)
+    def _cells(self, path: Path, layout: Layout, columns: _Columns) -> pd.DataFrame:
+        named = (*columns.text, *(columns.rules.dates or ()))
+        return read_cells(
+            path, layout, missing=self._config.missing, decimal=self._config.decimal,
+            text=[name for name in dict.fromkeys(named) if name in layout.columns],
+        )  # fmt: skip
+
+    def _read_test(
+        self, path: Path, layout: Layout, columns: _Columns, features: Features
+    ) -> tuple[pd.DataFrame, Features, list[str]]:
+        """Labels and the like, features and keys of the test file; its columns are read as those of `train` were."""
+        other = self._layout(path)
         if not layout.header and len(other.columns) == len(layout.columns):
-            other = replace(other, header=False, columns=layout.columns)
+            other = replace(other, skip=other.skip - other.header, header=False, columns=layout.columns)
         if set(other.columns) != set(layout.columns):
             differing = sorted(set(other.columns) ^ set(layout.columns))
             names = ", ".join(f"`{name}`" for name in differing[:8])
-            raise DataError(f"`{self._test}` and `{self._train}` have different columns: {names}")
-        return read_cells(self._test, other, missing=self._config.missing, text=columns.text)[list(layout.columns)]
+            raise DataError(f"`{path}` and `{self._train}` have different columns: {names}")
+        frame = self._cells(path, other, columns)
+        texts = partial(read_texts, path, other, missing=self._config.missing)
+        found, faults = as_features_like(frame, features, columns.rules, texts)
+        _refuse(path, other, faults)
+        keys = [f"test/{row}" for row in range(len(frame))]
+        return frame[list(columns.text)], found, keys if columns.id is None else _ids(frame[columns.id], path, other)
 
     def _test_rows(self, count: int) -> NDArray[np.bool_]:
         """(n,) which rows of `train` are the test part; a drawn one is the same for every seed of a recipe."""
@@ -202,28 +252,17 @@ class TableFile:
             is_test[drawn] = True
         return is_test
 
-    def _features(self, frame: pd.DataFrame, columns: _Columns) -> pd.DataFrame:
-        features = frame[list(columns.features)].reset_index(drop=True)
-        problems = []
-        for name in columns.features:
-            if columns.categorical is not None and name in columns.categorical:
-                continue
-            fault = column_fault(name, features[name], texts_allowed=columns.categorical is None)
-            if fault is not None:
-                problems.append(fault)
-        if problems:
-            raise DataError(f"`{self._train}` has columns that cannot be used as they are", problems)
-        return features
 
-    def _table_inputs(self, features: pd.DataFrame, columns: _Columns) -> TableInputs:
-        categorical = columns.categorical
-        if categorical is None:
-            categorical = tuple(name for name in features.columns if not is_numeric(features[name]))
-        frame = features.reset_index(drop=True)
-        for name in frame.columns:
-            if name not in categorical and is_numeric(frame[name]):
-                frame[name] = frame[name].astype(np.float64)
-        return TableInputs(frame, categorical, self._config.impute, self._config.scaling)
+def _refuse(path: Path, layout: Layout, faults: Sequence[Fault]) -> None:
+    """Nothing, or the error that names every unusable column, with the line of its first unusable cell."""
+    if not faults:
+        return
+    lines = row_lines(path, layout, [fault.row for fault in faults if fault.row is not None])
+    problems = [
+        Problem(fault.message, place="" if fault.row is None else f"{path}:{lines[fault.row]}", hint=fault.hint)
+        for fault in faults
+    ]
+    raise DataError(f"`{path}` has columns that cannot be used as they are", problems)
 
 
 def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: NDArray[np.bool_]) -> Listing:
@@ -251,8 +290,11 @@ def _names(column: pd.Series) -> list[str | None]:
     return [None if absent or not text else text for absent, text in zip(missing, texts, strict=True)]
 
 
-def _ids(column: pd.Series) -> list[str]:
-    if column.isna().any():
-        row = int(np.flatnonzero(column.isna())[0])
-        raise DataError(f"row {row} has no id", hint="fill the id column, or leave `id` out")
+def _ids(column: pd.Series, path: Path, layout: Layout) -> list[str]:
+    empty = np.flatnonzero(column.isna())
+    if len(empty):
+        row = int(empty[0])
+        place = f"{path}:{row_lines(path, layout, [row])[row]}"
+        problem = Problem(f"row {row} has no id", place=place, hint="fill the id column, or leave `id` out")
+        raise DataError("rows of the table have no id", [problem])
     return [str(name) for name in column]

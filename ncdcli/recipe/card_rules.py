@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ncdcli.data.kinds import TORCHVISION_SETS, Embeddings, ImageFolder, Source, Table, Torchvision
+from ncdcli.data.table_formats import format_fault
 from ncdcli.recipe.shape import shorten
 from ncdcli.recipe.tree import Steps
 from ncdcli.words import did_you_mean
@@ -102,3 +103,8 @@ def _table_faults(source: Table, steps: Steps) -> Faults:
     if source.test_rows is not None and not 0 <= source.test_rows[0] < source.test_rows[1]:
         first, last = source.test_rows
         yield (*steps, "test_rows"), f"expected [from, to) with from < to, found [{first}, {last}]", ""
+    if source.thousands == source.decimal:
+        yield (*steps, "thousands"), f"`{source.decimal}` stands before fractions already", "leave one of them out"
+    for name, form in {} if source.dates == "auto" else source.dates.items():
+        if fault := format_fault(form):
+            yield (*steps, "dates", name), fault, "e.g. `%d/%m/%Y`, `%Y-%m-%d %H:%M`, or `iso` for all of ISO 8601"

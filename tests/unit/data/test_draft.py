@@ -72,7 +72,8 @@ def test_a_table_with_names_and_a_constant(run_ncd, tmp_path):
     assert "columns to drop, with too many different texts: 1 (`who`)" in err
     recipe = recipe_of(tmp_path / "recipe.yaml")
     assert (recipe.name, recipe.backbone.kind) == ("t", "mlp")
-    assert recipe.data.source.drop == ("who",)
+    assert "columns to drop, that count the rows: 1 (`x`)" in err
+    assert recipe.data.source.drop == ("who", "x")
 
 
 def test_a_table_in_which_all_rows_are_labelled_becomes_a_benchmark(run_ncd, tmp_path):

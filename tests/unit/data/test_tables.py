@@ -131,10 +131,10 @@ def test_ids_name_the_rows(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fields", "message", "hint"),
     [
-        ("x,k\n1,a\ninf,b\n", {"label": "k"}, "column `x`: 1 infinite value, first in row 1 (from 0)", "`missing`"),
+        ("x,k\n1,a\ninf,b\n", {"label": "k"}, "t.csv:3: column `x`: `inf` (1 infinite value)", "`missing`"),
         (
             "x,k\n" + "1,a\n" * 20 + "oops,b\n", {"label": "k"},
-            "column `x`: 1 of 21 cells are not numbers, first in row 20 (from 0): `oops`", "`categorical`",
+            "t.csv:22: column `x`: `oops` is not a number (1 of 21 cells is not)", "`categorical`",
         ),
         (
             "x,name,k\n" + "".join(f"1,row {n},a\n" for n in range(300)), {"label": "k"},
