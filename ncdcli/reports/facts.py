@@ -67,9 +67,12 @@ def read_clusters(folder: Path) -> dict[str, Any]:
 
 
 def feature_words(feature: Mapping[str, Any]) -> str:
-    """A feature of `clusters.json` in two words: `width high`, `colour red`."""
-    sign = "high" if feature["difference"] > 0 else "low"
-    return f"{feature['column']} {sign if feature['category'] is None else feature['category']}"
+    """A feature of `clusters.json` in two words: `width high`, `colour red`, `colour not red`; a term alone."""
+    more = feature["difference"] > 0
+    if feature["category"] is None:
+        return f"{feature['column']} {'high' if more else 'low'}"
+    column = "" if feature.get("term") else f"{feature['column']} "
+    return f"{column}{'' if more else 'not '}{feature['category']}"
 
 
 def number(text: object) -> float | None:

@@ -40,6 +40,7 @@ class Feature:
     here: float  # mean, or share of the category, in the cluster
     elsewhere: float
     difference: float
+    term: bool = False  # the category is a term of free text
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def distinguishing(
         features = [
             Feature(
                 table.columns[f], table.categories[f], float(here[position, f]), float(elsewhere[position, f]),
-                float(difference[position, f]),
+                float(difference[position, f]), table.columns[f] in table.texts,
             )
             for f in order
             if abs(difference[position, f]) >= least[position, f]

@@ -1,11 +1,14 @@
 """Terms that tell clusters of texts apart."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ncdcli.data.sources import TableInputs
-from ncdcli.reports.features import as_columns, distinguishing, feature_text, find_rules
+from ncdcli.reports.facts import feature_words
+from ncdcli.reports.features import as_columns, as_json, distinguishing, feature_text, find_rules
 from ncdcli.reports.texts import as_table, is_free_text, term_columns
 
 TOPICS = ("my card has not arrived yet", "what is the exchange rate today", "I want to close the account now")
@@ -80,3 +83,12 @@ def test_nothing_is_said_of_clusters_of_texts_without_words():
     groups = np.arange(60) % 2
     assert distinguishing(columns, groups, [0, 1]) == {0: [], 1: []}
     assert find_rules(columns, groups, [0, 1], np.random.default_rng(0)) == {}
+
+
+def test_a_term_is_named_without_its_column():
+    cells, topics = texts()
+    found = distinguishing(as_columns(as_table(cells)), topics, [0, 1])
+    assert feature_words(as_json(found[0], None)["features"][0]) in {f"{a} {b}" for a, b in pairwise(TOPICS[0].split())}
+    frame = pd.DataFrame({"colour": pd.array(np.array(["red", "blue", "green"])[topics], dtype="string")})
+    colours = distinguishing(as_columns(TableInputs(frame, ("colour",))), topics, [0, 1])
+    assert feature_words(as_json(colours[1], None)["features"][0]) == "colour blue"
