@@ -12,6 +12,7 @@ from ncdcli.recipe.base import Section
 # Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
 KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
+    "pim": "ncdcli.joint.pim:Pim",
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
 }
@@ -22,6 +23,7 @@ class JointSection(ObjectiveSection):
 
     views: ClassVar[int] = 2
     uses_pool: ClassVar[bool] = True
+    trains_backbone: ClassVar[bool] = True  # False: learns from the embeddings that `embed` wrote
     settings: ClassVar[tuple[str, ...]] = ("gcd", "ncd")  # of the data, that the method is made for
     k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
@@ -68,6 +70,25 @@ class ProtoGCD(ContrastSection):
     )
 
 
+class Pim(JointSection):
+    """PIM: a linear classifier on frozen embeddings, with even classes and sure predictions on the pool."""
+
+    views: ClassVar[int] = 1
+    trains_backbone: ClassVar[bool] = False
+
+    kind: Literal["pim"] = "pim"
+    sureness_weight: float | None = Field(
+        None, ge=0, description="of the entropy of the pool's predictions (published: 0.1 CIFAR-100, ImageNet-100, "
+        "CUB; 0.2 Cars; 1 CIFAR-10, Herbarium); default: chosen among `candidates` by labelled samples"
+    )  # fmt: skip
+    candidates: tuple[float, ...] = Field(
+        (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), min_length=1, description="weights to choose from; the first of equals"
+    )
+    search_steps: int = Field(1000, ge=1, description="of Adam on all rows, for each candidate")
+    scale: float = Field(25.0, gt=0, description="what cosines are multiplied by: an inverse temperature")
+    restarts: int = Field(100, ge=1, description="of the semi-supervised k-means that it starts from")
+
+
 class Uno(JointSection):
     """UNO: one cross-entropy over known and novel classes, with even pseudo-labels for the pool."""
 
@@ -85,7 +106,7 @@ class Uno(JointSection):
     iterations: int = Field(3, ge=1, description="of Sinkhorn-Knopp")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD, Field(discriminator="kind")]
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):

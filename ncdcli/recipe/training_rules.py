@@ -119,6 +119,17 @@ def masks_something(training: Training) -> Faults:
         yield noise, f"`{kind}` tells masked features by their change, and noise changes all", "leave it out"
 
 
+def embeddings_are_disturbed_as_vectors(joint_training: JointTrainingConfig | None) -> Faults:
+    """What trains on embeddings sees no sample that could be turned or cut."""
+    if joint_training is None or joint_training.method.trains_backbone:
+        return
+    augment = joint_training.augment
+    for name in type(augment).model_fields:
+        if name not in ("noise", "mask") and getattr(augment, name) != getattr(Augment(), name):
+            message = f"`{joint_training.method.kind}` trains on embeddings, to which `{name}` cannot be done"
+            yield ("joint_training", "augment", name), message, "leave it out"
+
+
 def method_fits_setting(data: DataConfig, joint_training: JointTrainingConfig | None) -> Faults:
     """Some methods are for a pool of novel classes only, others for a mixed one."""
     if joint_training is None or data.setting in joint_training.method.settings:
@@ -156,5 +167,5 @@ def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig 
 
 TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
-    masks_something, method_fits_setting, method_has_k, head_is_trained,
+    masks_something, embeddings_are_disturbed_as_vectors, method_fits_setting, method_has_k, head_is_trained,
 )  # fmt: skip

@@ -71,14 +71,20 @@ def _make_job(
     context: StageContext, config: JointTrainingConfig, samples: Samples, inputs: Inputs
 ) -> tuple[Job, ModelCard, Task]:
     from ncdcli.joint.base import Task
+    from ncdcli.joint.frozen import FrozenBackbone
     from ncdcli.models.embedder import load_backbone, table_encoder
     from ncdcli.training.augment import check_augment
-    from ncdcli.training.batches import open_inputs
+    from ncdcli.training.batches import Source, Vectors, open_inputs
     from ncdcli.training.heldout import HeldOut
     from ncdcli.training.loop import Job
 
     backbone, card = load_backbone(context.inputs["pretrain/model.json"])
-    source = open_inputs(inputs, encoder=table_encoder(card), workers=context.resources.workers)
+    source: Source
+    if config.method.trains_backbone:
+        source = open_inputs(inputs, encoder=table_encoder(card), workers=context.resources.workers)
+    else:
+        backbone = FrozenBackbone(backbone)
+        source = Vectors(read_inputs(context.inputs)[1], "embeddings")
     check_augment(config.augment, source.spec.modality)
     k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
     task = Task(len(samples.known), k, samples.setting)
