@@ -28,6 +28,10 @@ class ResolvedRecipe:
         """The resolved recipe; `load_recipe` reads it back as the same one."""
         return to_yaml(self.recipe)
 
+    def to_run_yaml(self) -> str:
+        """The same without what `ncd tune` would search, which need not go with what the command line has set."""
+        return to_yaml(self.recipe.model_copy(update={"tune": None}))
+
 
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> ResolvedRecipe:
     """The recipe that `reference` names, a file or a shipped recipe, with `--set` overrides applied.

@@ -155,7 +155,7 @@ class RunFolder:
         commands = [*info.commands, {"time": now(), "command": command}]
         content = {"format": FORMAT, "name": resolved.recipe.name, "created": info.created, "commands": commands}
         write_atomic(self.path / "run.json", json_bytes(content))  # first: from here on the folder is a run
-        _write_if_changed(self.path / "recipe.yaml", resolved.to_yaml().encode())
+        _write_if_changed(self.path / "recipe.yaml", resolved.to_run_yaml().encode())
         _write_if_changed(self.path / "recipe.source.yaml", resolved.source_text)
 
     def siblings(self) -> Iterator[RunFolder]:

@@ -32,6 +32,7 @@ print(json.dumps({{"code": code, "errors": errors.getvalue(), "modules": sorted(
         ["recipes", "show", "digits-gcd"],
         ["data", "list"],
         ["run", "digits-gcd", "--dry-run"],
+        ["tune", "--help"],
     ],
     ids=" ".join,
 )

@@ -64,7 +64,7 @@ class Resolved:
     recipe: ToyRecipe
     source_text: bytes = b"name: toy  # as the user wrote it\n"
 
-    def to_yaml(self) -> str:
+    def to_run_yaml(self) -> str:
         return yaml.safe_dump(self.recipe.model_dump())
 
 

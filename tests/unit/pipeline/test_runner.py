@@ -410,7 +410,7 @@ def test_stage_is_given_its_declared_inputs_and_nothing_else(toy, hooks):
 def test_run_folder_holds_the_recipe_and_the_command_lines(toy):
     toy.execute(command=["ncd", "run", "toy", "--set", "a b"])
     assert (toy.run.path / "recipe.source.yaml").read_bytes() == b"name: toy  # as the user wrote it\n"
-    assert (toy.run.path / "recipe.yaml").read_text() == toystages.resolved().to_yaml()
+    assert (toy.run.path / "recipe.yaml").read_text() == toystages.resolved().to_run_yaml()
     toy.execute(train={"epochs": 4})
     assert "epochs: 4" in (toy.run.path / "recipe.yaml").read_text()
     info = toy.run.info()

@@ -19,7 +19,7 @@ class Resolved:
     recipe: SimpleNamespace
     source_text: bytes = b"name: toy # mine\r\n"
 
-    def to_yaml(self) -> str:
+    def to_run_yaml(self) -> str:
         return f"name: {self.recipe.name}\n"
 
 

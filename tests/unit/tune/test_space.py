@@ -10,6 +10,7 @@ import pytest
 from ncdcli.errors import RecipeError
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.recipe.schema import Recipe
+from ncdcli.run.folder import RunFolder
 from ncdcli.sweep.load import load_sweep
 from ncdcli.tune.load import Search, load_search
 from ncdcli.tune.space import Parameter, draw, own_point
@@ -162,6 +163,14 @@ def test_a_run_with_other_settings_need_not_go_with_the_space(tmp_path: Path) ->
         load_search(path, ["cluster.kind=ward"])
     (tmp_path / "sweep.yaml").write_text("recipe: recipe.yaml\ngrid: {cluster.kind: [ward, kmeans]}\n")
     assert len(load_sweep(str(tmp_path / "sweep.yaml")).runs) == 2
+
+
+def test_a_run_can_be_read_whatever_the_space(tmp_path: Path) -> None:
+    path = write(tmp_path, "    cluster.init: [gcd, matched]\n")
+    resolved = load_recipe(path, ["cluster.kind=ward"])
+    run = RunFolder(tmp_path / "run")
+    run.create(resolved, "ncd run")
+    assert run.recipe() == resolved.recipe.model_copy(update={"tune": None})
 
 
 def test_a_resolved_recipe_keeps_its_space(tmp_path: Path) -> None:
