@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ncdcli.cli import options
+from ncdcli.cli.cluster_tables import Table, apart_table, clusters_table
 from ncdcli.cli.output import csv_table, markdown_table, percent, print_table, print_text, seconds
 from ncdcli.cli.session import session_of
 from ncdcli.errors import UsageError
@@ -18,19 +18,8 @@ from ncdcli.words import counted
 if TYPE_CHECKING:
     from ncdcli.run.folder import RunFolder
 
-SHOWN_CLUSTERS = 40
 SHOWN_CLASSES = 20
 NO_CURVES = ("lr",)  # of a training, in the terminal
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people, in the terminal or in Markdown."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    right: tuple[str, ...] = ()
 
 
 def show(
@@ -144,39 +133,14 @@ def _print_markdown(folder: RunFolder) -> None:
 
 def _tables(folder: RunFolder) -> list[Table]:
     """Clusters, classes, counting and training, as far as there are any."""
-    found = [_clusters_table(folder), _classes_table(folder), _counting_table(folder), _training_table(folder)]
+    found = [
+        clusters_table(folder),
+        apart_table(folder),
+        _classes_table(folder),
+        _counting_table(folder),
+        _training_table(folder),
+    ]
     return [table for table in found if table.rows]
-
-
-def _clusters_table(folder: RunFolder) -> Table:
-    from ncdcli.reports.facts import feature_words, read_clusters
-
-    clusters = read_clusters(folder.path)["clusters"]
-    rows = []
-    for cluster in clusters[:SHOWN_CLUSTERS]:
-        near, purity, features = cluster.get("nearest_known"), cluster.get("purity"), cluster.get("features") or []
-        confidence = cluster.get("confidence")
-        rows.append(
-            (
-                str(cluster["cluster"]),
-                str(cluster["name"]),
-                "novel" if cluster["novel"] else "known",
-                str(cluster["sizes"].get("unlabelled", 0)),
-                "–" if confidence is None else f"{confidence:.2f}",
-                str(near["name"]) if near else "–",
-                f"{next(iter(purity['classes']))} {purity['value']:.0%}" if purity else "–",
-                ", ".join(feature_words(feature) for feature in features[:2]),
-            )
-        )
-    columns = ("cluster", "name", "kind", "pool", "confidence", "nearest known", "purity", "set apart by")
-    more = f", the first {SHOWN_CLUSTERS} of {len(clusters)}" if len(clusters) > SHOWN_CLUSTERS else ""
-    used = [position for position in range(len(columns)) if any(row[position] not in ("–", "") for row in rows)]
-    return Table(
-        f"Clusters{more}",
-        tuple(columns[position] for position in used),
-        [tuple(row[position] for position in used) for row in rows],
-        ("cluster", "pool", "confidence"),
-    )
 
 
 def _classes_table(folder: RunFolder) -> Table:

@@ -18,10 +18,11 @@ from ncdcli.tune.trials import Trial
 WIDTH, ACROSS, GAP = 960, 3, 20  # pixels, panels in a row, pixels between them
 TALL, SMALL = 300, 210  # heights
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 26, 38
+LEGEND = "● through all folds  ○ given up: mean of the folds done  │ failed  — best so far"
 MOST_LABELS, LONGEST = 8, 14  # of values of a choice; characters of one
 STYLE = """
 text{font:12px system-ui,sans-serif;fill:#444}.title{font-weight:600;fill:#111}
-.y{text-anchor:end;dominant-baseline:middle}.x{text-anchor:middle}.grid{stroke:#e3e3e3}.done{fill:#2563ab;stroke:#2563ab}.pruned{fill:#fff;stroke:#8aa9c9}
+.y{text-anchor:end;dominant-baseline:middle}.x{text-anchor:middle}.legend{text-anchor:end}.grid{stroke:#e3e3e3}.done{fill:#2563ab;stroke:#2563ab}.pruned{fill:#fff;stroke:#8aa9c9}
 .failed{stroke:#c2410c;stroke-width:2}.best{fill:#d97706;stroke:#d97706}
 .line{fill:none;stroke:#d97706;stroke-width:1.5}
 """
@@ -78,7 +79,9 @@ def _history(trials: Sequence[Trial], scored: Sequence[Trial], scale: tuple[floa
     across = _Axis(0, max((trial.number for trial in trials), default=1) or 1, LEFT, WIDTH - RIGHT)
     up = _Axis(*scale, TALL - BOTTOM, TOP)
     whole = [value for value in ticks(across.low, across.high, most=8) if value == int(value)]
-    parts = [_frame(f"{label}, trial by trial", WIDTH, TALL, up), _labels([(across(v), f"{v:g}") for v in whole], TALL)]
+    legend = Markup('<text class="legend" x="{}" y="16">{}</text>').format(WIDTH - RIGHT, LEGEND)
+    parts = [_frame(f"{label}, trial by trial", WIDTH, TALL, up), legend]
+    parts.append(_labels([(across(v), f"{v:g}") for v in whole], TALL))
     done = [(trial.number, trial.score) for trial in scored if trial.state == "done" and trial.score is not None]
     best = list(accumulate((score for _, score in done), max))
     if done:

@@ -115,6 +115,24 @@ def test_test_samples_take_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "k0" not in fold.keys
 
 
+@pytest.mark.parametrize("setting", ["gcd", "ncd"])
+def test_of_a_users_own_data_the_labelled_samples_make_the_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    names = tuple("abcd"[row % 4] if row < 40 else None for row in range(60))
+    parts = np.array(["labelled"] * 40 + ["unlabelled"] * 20)
+    listing = Listing(tuple(f"k{row}" for row in range(60)), names, parts, tuple("abcd"))
+    monkeypatch.setattr(packaged.SklearnDigits, "listing", lambda self: listing)
+    hide = {"classes": ["b", "d"]}
+    fold = run_split(tmp_path / "fold", known_classes=None, setting=setting, hide=hide)
+    assert set(fold.keys) == {f"k{row}" for row in range(40)}
+    assert fold.known == ("a", "c")
+    assert len(fold.rows("unlabelled")) == (30 if setting == "gcd" else 20)
+    whole = run_split(tmp_path / "whole", known_classes=None, setting=setting, hide={**hide, "pool": "all"})
+    assert len(whole.rows("unlabelled")) == len(fold.rows("unlabelled")) + 20
+    assert len(truth_of(tmp_path / "whole", whole)) == 40
+
+
 @pytest.mark.parametrize(
     ("hidden", "message"),
     [
