@@ -15,6 +15,7 @@ KINDS = {
     "pim": "ncdcli.joint.pim:Pim",
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
+    "crncd": "ncdcli.joint.crncd:CrNcd",
 }
 
 
@@ -106,7 +107,16 @@ class Uno(JointSection):
     iterations: int = Field(3, ge=1, description="of Sinkhorn-Knopp")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim, Field(discriminator="kind")]
+class CrNcd(Uno):
+    """CrNCD: UNO that keeps what the pretrained model said of the pool in terms of known classes."""
+
+    kind: Literal["crncd"] = "crncd"  # type: ignore[assignment]
+    overcluster_factor: float = Field(0.0, ge=0, description="classes of as many other heads, / novel classes; 0: none")
+    relation_weight: float = Field(0.1, ge=0, description="of the distillation of class relations")
+    relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
+
+
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):

@@ -50,15 +50,19 @@ class Uno(JointMethod):
         self.head.losses.zero_()
 
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        both = torch.cat(list(features))
+        _, parts = self.unified(torch.cat(list(features)), labels)
+        loss = torch.stack(list(parts.values())).mean()
+        return loss, {name: part.detach() for name, part in parts.items()}
+
+    def unified(self, both: Tensor, labels: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """(2b, k) scores of both views by each novel head, and the losses that UNO averages."""
         scores = self.head.all_scores(both)
         clusters = self.swapped(scores, labels)
         self.head.losses += clusters.detach()
         parts = {"clusters": clusters.mean()}
         if len(self.wide):
             parts["overclusters"] = self.swapped(self.head.all_scores(both, self.wide), labels).mean()
-        loss = torch.stack(list(parts.values())).mean()
-        return loss, {name: part.detach() for name, part in parts.items()}
+        return scores, parts
 
     def swapped(self, scores: Sequence[Tensor], labels: Tensor) -> Tensor:
         """(heads,) swapped cross-entropy of each head's (2b, n_known + …) scores."""
