@@ -13,6 +13,7 @@ from ncdcli.recipe.base import Section
 KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
     "pim": "ncdcli.joint.pim:Pim",
+    "dtc": "ncdcli.joint.dtc:Dtc",
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
     "crncd": "ncdcli.joint.crncd:CrNcd",
@@ -90,6 +91,26 @@ class Pim(JointSection):
     restarts: int = Field(100, ge=1, description="of the semi-supervised k-means that it starts from")
 
 
+class Dtc(JointSection):
+    """DTC: deep clustering of the pool, from a network that was trained on the known classes."""
+
+    settings: ClassVar[tuple[str, ...]] = ("ncd",)
+
+    kind: Literal["dtc"] = "dtc"
+    variant: Literal["baseline", "pi", "te", "tep"] = Field(
+        "pi",
+        description="what assignments agree with: nothing else, another view, their average over epochs; "
+        "or targets are made of that average",
+    )
+    consistency_weight: float = Field(
+        10.0, ge=0, description="of the squared difference to these, at its height (published: 10 CIFAR, 100 ImageNet)"
+    )
+    rampup_epochs: int = Field(5, ge=0, description="over which it gets there")
+    warmup_epochs: int = Field(10, ge=0, description="first epochs, towards the targets of the start (30 CIFAR-100)")
+    refresh_epochs: int = Field(5, ge=1, description="after how many epochs targets are renewed (10 CIFAR-100)")
+    restarts: int = Field(20, ge=1, description="of the k-means that it starts from")
+
+
 class Uno(JointSection):
     """UNO: one cross-entropy over known and novel classes, with even pseudo-labels for the pool."""
 
@@ -116,7 +137,7 @@ class CrNcd(Uno):
     relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd, Field(discriminator="kind")]
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):
