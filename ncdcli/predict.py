@@ -88,10 +88,10 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
 
     model = run.stage_dir(_embedding_stage(run)) / "model.json"
     embedder = load_embedder(model, resources, precision=embedding["precision"])
+    arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
     if isinstance(inputs, TableInputs):
         for note in table_encoder(embedder.card).notes(inputs):
             progress.note(note)
-    arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
     by_head = clustering["kind"] == "head"
     answers: Answers = (
         Logits(arrays["logits"])

@@ -166,6 +166,8 @@ def _feature(name: str, column: pd.Series, rules: CellRules) -> tuple[Any, str |
     if len(slips) < TYPO_SHARE * count:
         return column, None, _slip(name, column, slips, "a number", ", or name the column in `categorical`")
     if rules.dates is None and (found := find_date_formats(_present(column))) is not None:
+        if not found.formats:
+            return column, None, _several_formats(name, column)
         if len(found.formats) > 1:
             return column, None, _ambiguous(name, column, found.formats)
         days, fault = as_dates(name, column, found.formats[0])
@@ -203,6 +205,14 @@ def _ambiguous(name: str, column: pd.Series, formats: Sequence[str]) -> Fault:
         f"column `{name}`: `{column.iloc[row]}` and all other dates of it may be {orders}",
         f"say which, by {ways} in the source of the data (`--date '{name}={formats[0]}'` of `ncd init table`)",
         row,
+    )
+
+
+def _several_formats(name: str, column: pd.Series) -> Fault:
+    return Fault(
+        f"column `{name}` holds dates in several formats",
+        "write them in one, year-month-day for the best; or list the column in `drop` or `categorical`",
+        int(np.flatnonzero(column.notna())[0]),
     )
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ncdcli.data.table_formats import ISO
 
 SAMPLE = 300  # cells that a format is looked for in
-TRIED = 5  # of them, of which it reads one at least
+MIXED = 40  # of them that are looked at where no format reads most
+TRIED = 10  # of them, of which it reads one at least
 LIKELY = 0.9  # share of them that a format reads, where the others are slips
 PARTS = ("days", "year_sine", "year_cosine", "week_sine", "week_cosine", "day_sine", "day_cosine")
 CYCLES: Mapping[str, float] = {"year": 365.25, "week": 7.0, "day": 1.0}  # days
@@ -37,7 +38,10 @@ _MAYBE = re.compile(r"\d.*[-/. T].*\d")  # two numbers and something between the
 
 @dataclass(frozen=True)
 class Found:
-    """The formats that read the cells of a column: one, several that do not agree, or one with slips."""
+    """The formats that read the cells of a column: one, several that do not agree, or one with slips.
+
+    None at all where each cell is read by some format, and no format reads them all.
+    """
 
     formats: tuple[str, ...]
     slips: int = 0  # cells that the one format does not read
@@ -55,7 +59,8 @@ def find_date_formats(cells: Sequence[str]) -> Found | None:
     names = [ISO, *(name for name in _ORDERS if name != ISO and any(_reads(name, cell) for cell in sample[:TRIED]))]
     likely = [name for name in names if np.isfinite(days_of(sample, name)).sum() >= LIKELY * len(sample)]
     if not likely:
-        return None
+        mixed = [any(np.isfinite(days_of([cell], name)).all() for name in names) for cell in sample[:MIXED]]
+        return Found(()) if sum(mixed) >= LIKELY * len(mixed) else None
     counts = Counter(cells)
     different, times = list(counts), np.array(list(counts.values()))
     slips = {name: int(times[np.isnan(days_of(different, name))].sum()) for name in likely}

@@ -45,6 +45,8 @@ def check_text(path: Path) -> None:
 
     Reads it once. No recipe could name a class with U+0000, and readers of CSV stop at it.
     """
+    if path.is_dir():
+        raise DataError(f"`{path}` is a folder", hint="name the file of the table; `ncd init images` reads folders")
     if not path.is_file():
         raise MissingError(f"the table `{path}` is not there", hint="check the path in the recipe's `data` section")
     with open(path, "rb") as file:

@@ -15,6 +15,7 @@ from ncdcli.words import counted, did_you_mean
 # In the order of preference.
 SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "pipe": "|", "space": " "}
 SAMPLE_ROWS = 200
+SHOWN = 5  # rows in an error
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,23 @@ def is_number(cell: str) -> bool:
 def uneven_rows(path: Path, layout: Layout) -> DataError | None:
     """The error that names the first rows with too many or too few cells, or None."""
     problems = []
-    width = len(layout.columns)
+    width, comment, start = len(layout.columns), False, 1
     with open_text(path) as file:
         for row, line in split_lines(path, islice(file, layout.skip, None), layout.separator):
-            width = width or len(row)
+            width, comment = width or len(row), comment or (not width and row[:1] != [] and row[0].startswith("#"))
             if len(row) != width and not is_blank(row):
-                place = f"{path}:{layout.skip + line}"
-                problems.append(Problem(f"{counted(len(row), 'cell')}; the first row has {width}", place=place))
-            if len(problems) == 5:
+                message = f"{counted(len(row), 'cell')}; the first row has {width}"
+                if any("\n" in cell for cell in row):
+                    message += "; a quote is opened in it and perhaps not closed"
+                problems.append(Problem(message, place=f"{path}:{layout.skip + start}"))
+            if len(problems) == SHOWN:
                 break
+            start = line + 1
     if not problems:
         return None
     hint = f"the separator read is `{layout.separator}`; quote cells that hold it, or set `separator`"
+    if comment:
+        hint = "remove the comment at the start: the first line holds the names of the columns, or values"
     return DataError("rows of the table have different numbers of cells", problems, hint=hint)
 
 

@@ -93,12 +93,19 @@ class TableFile:
 
     def inputs(self, keys: Sequence[str]) -> Inputs:
         """The feature columns of the named rows."""
+        import pandas as pd
+
         features, listing = self._read()
-        numbers = {key: row for row, key in enumerate(listing.keys)}
-        rows = np.fromiter((numbers[key] for key in keys), np.int64, len(keys))
         frame = features.frame
-        if len(rows) != len(frame) or (rows != np.arange(len(frame))).any():
-            frame = frame.iloc[rows].reset_index(drop=True)
+        if tuple(keys) != listing.keys:
+            rows = pd.Index(listing.keys, dtype=object).get_indexer(pd.Index(keys, dtype=object))
+            if (rows < 0).any():
+                key = keys[int(np.flatnonzero(rows < 0)[0])]
+                raise DataError(f"`{self._train}` has no row `{key}` any more", hint="split again: add `--force`")
+            columns = {str(name): frame[name] for name in frame.columns}
+            # Each column goes as soon as its rows are taken: no two of the whole table are in memory.
+            features, frame, self._read_already = replace(features, frame=pd.DataFrame()), pd.DataFrame(), None
+            frame = pd.DataFrame({name: columns.pop(name).take(rows).array for name in list(columns)}, copy=False)
         return TableInputs(
             frame, features.categorical, self._config.impute, self._config.scaling, dates=dict(features.dates)
         )
@@ -110,9 +117,10 @@ class TableFile:
         without a label column is to be read. Where it is not, the new file must be laid out like it. What is a date
         or a number in them, the encoder of the run's model says.
         """
-        layout = self._layout(path)
-        trained = self._layout(self._train) if self._train.is_file() else layout
-        columns = self._columns(trained, strict=trained is not layout)
+        known = self._layout(self._train) if self._train.is_file() else None
+        layout = self._layout(path, known.columns if known is not None and known.header else ())
+        trained = known or layout
+        columns = self._columns(trained, strict=known is not None)
         if not layout.header and len(layout.columns) == len(columns.features):
             layout = replace(layout, columns=columns.features)
         elif not layout.header and len(layout.columns) == len(trained.columns):
@@ -135,9 +143,11 @@ class TableFile:
         columns = self._columns(layout)
         return advise(self._cells(self._train, layout, columns), columns.features, columns.rules)
 
-    def _layout(self, path: Path) -> Layout:
+    def _layout(self, path: Path, names: Sequence[str] = ()) -> Layout:
+        """How a table is written; a first row that holds one of `names`, or of those in the recipe, is a header."""
         config = self._config
-        named = [name for name in (config.label, config.truth, config.id, config.domain) if isinstance(name, str)]
+        columns = (config.label, config.truth, config.id, config.domain)
+        named = [*names, *(name for name in columns if isinstance(name, str))]
         return detect_layout(
             path, separator=config.separator, header=config.header, missing=config.missing, named=named
         )
@@ -268,16 +278,18 @@ def _refuse(path: Path, layout: Layout, faults: Sequence[Fault]) -> None:
 def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: NDArray[np.bool_]) -> Listing:
     count = len(frame)
     labels = _names(frame[columns.label]) if columns.label is not None else [None] * count
-    truth = _names(frame[columns.truth]) if columns.truth is not None else [None] * count
-    classes = tuple(label if label is not None else other for label, other in zip(labels, truth, strict=True))
-    has_label = np.array([label is not None for label in labels])
-    parts = np.where(is_test, "test", "train")
-    if not has_label[~is_test].all():
-        parts = np.where(is_test, "test", np.where(has_label, "labelled", "unlabelled"))
+    truth = _names(frame[columns.truth]) if columns.truth is not None else []
+    classes = tuple(label if label is not None else other for label, other in zip(labels, truth or labels, strict=True))
+    has_label = np.fromiter((label is not None for label in labels), bool, count)
+    every = bool(has_label[~is_test].all())
+    parts = np.full(count, "train" if every else "unlabelled")
+    if not every:
+        parts[has_label] = "labelled"
+    parts[is_test] = "test"
     if repeated := repeated_keys(keys):
         hint = "give each row an id of its own, or leave `id` out: rows are numbered then"
         raise DataError("rows of the table have the same id", repeated, hint=hint)
-    differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=True))
+    differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=False))
     differ = counted(differing, "row has", "rows have")
     notes = (f"{differ} another class in the truth column; the label counts",) if differing else ()
     domains = None if columns.domain is None else domain_names(_names(frame[columns.domain]), is_test)
@@ -285,9 +297,7 @@ def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: N
 
 
 def _names(column: pd.Series) -> list[str | None]:
-    missing = column.isna()
-    texts = column.astype(str).str.strip()
-    return [None if absent or not text else text for absent, text in zip(missing, texts, strict=True)]
+    return [cell if isinstance(cell, str) else None for cell in column.to_numpy(object).tolist()]
 
 
 def _ids(column: pd.Series, path: Path, layout: Layout) -> list[str]:
@@ -297,4 +307,4 @@ def _ids(column: pd.Series, path: Path, layout: Layout) -> list[str]:
         place = f"{path}:{row_lines(path, layout, [row])[row]}"
         problem = Problem(f"row {row} has no id", place=place, hint="fill the id column, or leave `id` out")
         raise DataError("rows of the table have no id", [problem])
-    return [str(name) for name in column]
+    return list(map(str, column.to_numpy(object).tolist()))
