@@ -82,14 +82,36 @@ def load_sweep(reference: str, overrides: Sequence[str] = (), *, root: Path | No
     problems = [*tree.problems, *problems, *_grid_problems(tree.root), *_seed_problems(tree.root)]
     if problems or content is None:
         raise invalid(file.name, problems)
-    recipe_file = find_named(tree.root.value["recipe"], tree, field="recipe")
-    base = load_with_parents(recipe_file)
-    base.problems += apply_overrides(base.root, overrides, Recipe)
-    runs, duplicates = _runs(tree, content, base, recipe_file, overrides)
+    runs, duplicates = _runs(tree, content, _bases(tree, overrides), overrides)
     if root is None:
         folder = tree.root.place.origin.folder
         root = RUNS / file.path.stem if content.runs is None else folder / Path(content.runs).expanduser()
-    return Sweep(file.path.stem, _below_here(root), tuple(content.grid), runs, duplicates)
+    several = isinstance(content.recipe, tuple)
+    fields = (*(["recipe"] if several else []), *content.grid)
+    return Sweep(file.path.stem, _below_here(root), fields, runs, duplicates)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A recipe that the sweep starts from."""
+
+    tree: Tree
+    reference: str  # as `ncd run` takes it
+    point: Point  # its name, where there are several recipes
+
+
+def _bases(tree: Tree, overrides: Sequence[str]) -> list[_Base]:
+    """The recipes that the sweep names, with the overrides applied."""
+    node = tree.root.value["recipe"]
+    several = isinstance(node.value, list)
+    bases = []
+    for one in node.value if several else [node]:
+        file = find_named(one, tree, field="recipe")
+        base = load_with_parents(file)
+        base.problems += apply_overrides(base.root, overrides, Recipe)
+        reference = file.name if file.shipped else str(_below_here(file.path))
+        bases.append(_Base(base, reference, {"recipe": one.value} if several else {}))
+    return bases
 
 
 def is_sweep(reference: str) -> bool:
@@ -175,30 +197,28 @@ def _seed_problems(root: Node) -> list[PlacedProblem]:
 
 
 def _runs(
-    tree: Tree, content: SweepFile, base: Tree, recipe_file: RecipeFile, overrides: Sequence[str]
+    tree: Tree, content: SweepFile, bases: Sequence[_Base], overrides: Sequence[str]
 ) -> tuple[tuple[SweepRun, ...], dict[str, str]]:
     """The runs, those with the recipe of an earlier one left out, and these. RecipeError with all problems of all."""
-    reference = recipe_file.name if recipe_file.shipped else str(_below_here(recipe_file.path))
     runs: dict[str, SweepRun] = {}
     duplicates: dict[str, str] = {}
-    problems: list[PlacedProblem] = list(base.problems)
-    for nodes in _points(tree.root):
-        for seed in _seeds(tree.root, content):
-            root = _set_all(base.root, {**nodes, "seed": seed} if seed is not None else nodes)
-            recipe, found = check(root, Recipe, space=False)
-            problems += found
-            if recipe is None or problems:
-                continue
-            set_values = {field: root.at(field.split(".")).plain() for field in nodes}  # type: ignore[union-attr]
-            name = _name({field: node.plain() for field, node in nodes.items()}, recipe.seed)
-            identity = recipe.model_dump_json()
-            if identity in runs:
-                duplicates[name] = runs[identity].name
-                continue
-            sets = (*overrides, *(f"{field}={text_of(set_values[field])}" for field in in_order(nodes)))
-            sets += () if seed is None else (f"seed={recipe.seed}",)
-            resolved = ResolvedRecipe(recipe, base.text, base.path)
-            runs[identity] = SweepRun(name, set_values, resolved, reference, sets)
+    problems: list[PlacedProblem] = [problem for base in bases for problem in base.tree.problems]
+    for base, nodes, seed in product(bases, list(_points(tree.root)), _seeds(tree.root, content)):
+        root = _set_all(base.tree.root, {**nodes, "seed": seed} if seed is not None else nodes)
+        recipe, found = check(root, Recipe, space=False)
+        problems += found
+        if recipe is None or problems:
+            continue
+        set_values = {field: root.at(field.split(".")).plain() for field in nodes}  # type: ignore[union-attr]
+        name = _name({**base.point, **{field: node.plain() for field, node in nodes.items()}}, recipe.seed)
+        identity = recipe.model_dump_json()
+        if identity in runs:
+            duplicates[name] = runs[identity].name
+            continue
+        sets = (*overrides, *(f"{field}={text_of(set_values[field])}" for field in in_order(nodes)))
+        sets += () if seed is None else (f"seed={recipe.seed}",)
+        resolved = ResolvedRecipe(recipe, base.tree.text, base.tree.path)
+        runs[identity] = SweepRun(name, {**base.point, **set_values}, resolved, base.reference, sets)
     if problems:
         raise invalid(tree.root.place.origin.name, problems)
     return tuple(runs.values()), duplicates

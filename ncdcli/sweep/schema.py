@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,11 +10,11 @@ from ncdcli.recipe.base import Section, Version
 
 
 class SweepFile(Section):
-    """One recipe, run once for each seed at each point of a grid."""
+    """One recipe or several, run once for each seed at each point of a grid."""
 
     version: Version = Field(1, description="of the form of sweeps")
-    recipe: str = Field(
-        min_length=1, description="the shipped recipe's name, or a file beside the sweep, to start from"
+    recipe: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="the shipped recipe's name, or a file beside the sweep, to start from; or a list"
     )
     description: str = Field("", description="what the sweep is for, in your own words")
     seeds: int | tuple[int, ...] | None = Field(

@@ -67,6 +67,22 @@ class TestRuns:
 
         assert [run.name for run in sweep.runs] == ["cluster.restarts=3,seed=1", "cluster.restarts=4,seed=1"]
 
+    def test_several_recipes_are_a_field_of_the_grid(self) -> None:
+        Path("own.yaml").write_text("extends: digits-ncd-raw\nname: own\n")
+
+        sweep = load(
+            "recipe: [digits-gcd-raw, own.yaml]\nseeds: [4]\ngrid: {cluster.restarts: [1, 2]}\n", "embed.normalize=true"
+        )
+        assert sweep.fields == ("recipe", "cluster.restarts")
+        assert [run.name for run in sweep.runs][::3] == [
+            "recipe=digits-gcd-raw,cluster.restarts=1,seed=4", "recipe=own.yaml,cluster.restarts=2,seed=4",
+        ]  # fmt: skip
+        assert [run.recipe.name for run in sweep.runs] == ["digits-gcd-raw", "digits-gcd-raw", "own", "own"]
+        assert [load_recipe(run.reference, run.overrides).recipe for run in sweep.runs] == [
+            run.recipe for run in sweep.runs
+        ]
+        assert all(run.recipe.embed.normalize for run in sweep.runs)
+
     def test_a_value_that_is_the_default_and_one_left_out_are_the_same_recipe(self) -> None:
         sweep = load("recipe: digits-gcd-raw\ngrid: {cluster: [{kind: kmeans}, {kind: kmeans, restarts: 10}]}\n")
         default = load_recipe("digits-gcd-raw", ["cluster={kind: kmeans}"]).recipe.cluster.restarts  # type: ignore[union-attr]
