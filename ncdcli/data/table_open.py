@@ -73,7 +73,7 @@ def not_utf8(path: Path) -> DataError:
                 at = error.start - pending
                 return _not_utf8(path, lines + block.count(b"\n", 0, max(at, 0)), before + at)
             before, lines = before + len(block), lines + block.count(b"\n")
-    return _not_utf8(path, lines, before)
+    return _not_utf8(path, lines, before - len(decoder.getstate()[0]))
 
 
 def _not_utf8(path: Path, line: int, byte: int) -> DataError:

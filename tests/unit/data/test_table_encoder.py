@@ -17,7 +17,7 @@ ALL = np.arange(4)
 
 
 def inputs(categorical=(), **columns) -> TableInputs:
-    options = {name: columns.pop(name) for name in ("impute", "scaling") if name in columns}
+    options = {name: columns.pop(name) for name in ("impute", "scaling", "dates") if name in columns}
     return TableInputs(pd.DataFrame(columns), tuple(categorical), **options)
 
 
@@ -89,6 +89,71 @@ def test_text_in_a_column_of_numbers_and_overflow_are_refused():
         encoder.transform(inputs(x=["one", "two"]))
     with pytest.raises(DataError, match="row 1 has a value too large"):
         encoder.transform(inputs(x=[1.0, 1e300]))
+
+
+def test_unseen_texts_and_columns_are_told():
+    encoder = TableEncoder.fit(inputs(["c"], c=["red", "blue", "red", None], x=[1.0, 2, 3, 4]), ALL)
+    new = inputs(["c"], c=["blue", "green", "green", None], x=[1.0] * 4, more=[0.0] * 4)
+    assert encoder.transform(new).shape == (4, 3)
+    columns, texts = encoder.notes(new)
+    assert "passed over" in columns
+    assert "`more`" in columns
+    assert "column `c`: 2 rows" in texts
+    assert "`green`" in texts
+    assert encoder.notes(inputs(["c"], c=["red"], x=[1.0])) == []
+
+
+def test_columns_that_are_not_encoded_may_be_missing_in_new_rows():
+    encoder = TableEncoder.fit(inputs(x=[1.0, 2, 3, 4], k=[5.0] * 4), ALL)
+    assert encoder.transform(inputs(x=[1.0])).shape == (1, 1)
+
+
+def test_numbers_that_are_categories_are_the_same_as_their_text():
+    encoder = TableEncoder.fit(inputs(["c"], c=[1.0, 2.0, np.nan, 2.0]), ALL)
+    assert encoder.transform(inputs(["c"], c=["2", "1.0", "x", None])).tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]
+
+
+def test_dates_become_days_and_cycles_that_agree_with_a_slow_computation():
+    days = np.array([0, 100, 200, 300, 400, np.nan])  # 1970-01-01 was a Thursday
+    data = inputs(d=days, scaling="none", dates={"d": "iso"})
+    encoder = TableEncoder.fit(data, np.arange(6))
+    assert [column.part for column in encoder.numeric] == [
+        "days", "year_sine", "year_cosine", "week_sine", "week_cosine"]  # fmt: skip
+    encoded = encoder.transform(data)
+    np.testing.assert_allclose(encoded[:5, 1], np.sin(2 * np.pi * (days[:5] % 365) / 365), atol=1e-6)
+    np.testing.assert_allclose(encoded[:5, 4], np.cos(2 * np.pi * ((days[:5] + 3) % 7) / 7), atol=1e-6)
+    assert encoded[5, 0] == 200  # the median
+    texts = inputs(d=["1970-01-01", "1971-02-05", None], scaling="none")
+    np.testing.assert_allclose(encoder.transform(texts), encoded[[0, 4, 5]], atol=1e-6)
+    assert TableEncoder.from_json(json.loads(json.dumps(encoder.to_json()))) == encoder
+
+
+def test_days_are_counted_from_the_earliest_of_the_training_rows():
+    data = inputs(d=[19000.0, 19001, 19002, 18000], scaling="minmax", impute="zero", dates={"d": "iso"})
+    encoder = TableEncoder.fit(data, np.arange(3))
+    assert encoder.numeric[0].offset == encoder.numeric[0].fill == 19000
+    assert encoder.transform(data)[:, 0].tolist() == [0, 0.5, 1, -500]
+
+
+def test_the_same_day_of_every_year_is_no_cycle():
+    days = [
+        float((np.datetime64(f"{year}-06-01") - np.datetime64("1970-01-01")).astype(int)) for year in range(2000, 2008)
+    ]
+    encoder = TableEncoder.fit(inputs(d=days, dates={"d": "iso"}), np.arange(8))
+    assert [column.part for column in encoder.numeric] == ["days", "week_sine", "week_cosine"]
+
+
+def test_a_date_that_its_format_does_not_read_is_refused():
+    encoder = TableEncoder.fit(inputs(d=[0.0, 1, 2, 3], dates={"d": "%d/%m/%Y"}), ALL)
+    assert encoder.transform(inputs(d=["01/02/1970"]))[0, 0] > 0
+    with pytest.raises(DataError, match="`1970-02-01` is not a date as `%d/%m/%Y` reads them"):
+        encoder.transform(inputs(d=["01/02/1970", "1970-02-01"]))
+
+
+def test_a_model_that_took_dates_as_text_says_so():
+    encoder = TableEncoder.fit(inputs(["d"], d=["2024-01-01", "2024-01-02"]), np.arange(2))
+    with pytest.raises(DataError, match="holds dates; the model was trained with it as text"):
+        encoder.transform(inputs(d=[0.0, 1.0], dates={"d": "iso"}))
 
 
 def test_columns_may_come_in_another_order():

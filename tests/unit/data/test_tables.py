@@ -10,7 +10,7 @@ import pytest
 
 from ncdcli.data.kinds import Table
 from ncdcli.data.table_text import detect_layout
-from ncdcli.data.tables import TableFile
+from ncdcli.data.tables import TableEncoder, TableFile
 from ncdcli.errors import DataError, MissingError
 
 MISSING = ("", "?", "NA")
@@ -185,6 +185,115 @@ def test_new_rows_without_header_are_features_only_or_laid_out_as_the_training_t
         inputs = source.new_inputs(tmp_path / "n.csv")[1]
         assert inputs.frame.columns.tolist() == ["0", "1"]
         assert inputs.frame.to_numpy().tolist() == [[7, 8], [9, 1]]
+
+
+def new_inputs(tmp_path, source, text):
+    (tmp_path / "n.csv").write_text(text)
+    return source.new_inputs(tmp_path / "n.csv")[1]
+
+
+def fitted(source):
+    inputs = source.inputs(source.listing().keys)
+    return TableEncoder.fit(inputs, np.arange(len(inputs)))
+
+
+def test_new_rows_are_encoded_as_the_same_rows_of_training(tmp_path):
+    rows = [
+        "1,2024-01-05,true,007,a",
+        "2,2024-02-06,,L,b",
+        "3,2024-03-07,false,L,",
+        "4.5,,true,,",
+        "9,2024-05-09,true,8,a",
+    ]
+    source = table(tmp_path, "\n".join(["x,d,f,c,k", *rows]), label="k")
+    inputs = source.inputs(source.listing().keys)
+    encoder = TableEncoder.fit(inputs, np.arange(5))
+    assert encoder.categorical[0].categories == ("007", "8", "L")
+    expected = encoder.transform(inputs)
+    for row, vector in zip(rows, expected, strict=True):  # one at a time: each column looks like something else
+        x, d, f, c, _ = row.split(",")
+        new = new_inputs(tmp_path, source, f"f;c;x;d\n{f};{c};{x};{d}\n")
+        np.testing.assert_array_equal(encoder.transform(new)[0], vector)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("oops,2024-01-01", "n.csv:3: column `x`: `oops` is not a number"),
+     ("1e99,2024-01-01", "n.csv:3: row 1 has a value too large to encode in column `x`"),
+     ("1,01/02/2024", "n.csv:3: column `d`: `01/02/2024` is not a date as `iso` reads them")],
+)  # fmt: skip
+def test_faults_of_new_rows_are_told_with_their_line(tmp_path, cell, message):
+    source = table(tmp_path, "x,d,k\n1,2024-01-05,a\n2,2024-02-06,b\n3,2024-03-07,\n", label="k")
+    encoder = fitted(source)
+    with pytest.raises(DataError) as raised:
+        encoder.transform(new_inputs(tmp_path, source, f"x,d\n1,2024-01-01\n{cell}\n"))
+    assert message in str(raised.value)
+
+
+def test_a_header_alone_is_no_row_of_new_samples(tmp_path):
+    source = table(tmp_path, "x,c,k\n1,u,a\n2,v,b\n3,u,\n", label="k")
+    with pytest.raises(DataError, match="a header and no row"):
+        new_inputs(tmp_path, source, "c,x\n")
+
+
+def test_dates_are_days_and_their_formats_are_known(tmp_path):
+    source = table(tmp_path, "d,e,k\n31/01/1970,19700102,a\n01/02/1970,19700103,b\n,19700104,\n", label="k",
+                   dates={"d": "%d/%m/%Y", "e": "%Y%m%d"})  # fmt: skip
+    inputs = source.inputs(source.listing().keys)
+    assert inputs.frame["d"].tolist()[:2] == [30, 31]
+    assert inputs.frame["e"].tolist() == [1, 2, 3]
+    assert inputs.dates == {"d": "%d/%m/%Y", "e": "%Y%m%d"}
+
+
+def test_dates_that_are_named_categories_or_not_named_stay_text(tmp_path):
+    text = "d,x,k\n2024-01-05,1,a\n2024-02-06,2,b\n2024-01-05,3,\n"
+    assert table(tmp_path, text, label="k").inputs(["train/0"]).dates == {"d": "iso"}
+    for fields in ({"categorical": ("d",)}, {"dates": {}}):
+        inputs = table(tmp_path, text, label="k", **fields).inputs(["train/0"])
+        assert (inputs.dates, inputs.categorical) == ({}, ("d",))
+
+
+def test_decimal_commas_and_thousands(tmp_path):
+    source = table(tmp_path, "x;y;k\n1.234,5;2;a\n0,5;3.000;b\n", label="k", decimal="comma", thousands="point")
+    assert source.inputs(source.listing().keys).frame.to_numpy().tolist() == [[1234.5, 2], [0.5, 3000]]
+
+
+def test_a_test_file_is_read_as_the_training_file_was(tmp_path):
+    train = "x,c,d,k\n1,007,2024-01-05,a\n2,L,2024-02-06,b\n"
+    (tmp_path / "v.csv").write_text("x,c,d,k\n3,008,2024-03-01,a\n")
+    source = table(tmp_path, train, label="k", test="v.csv")
+    frame = source.inputs(source.listing().keys).frame
+    assert frame["c"].tolist() == ["007", "L", "008"]
+    assert frame["d"].tolist()[2] == 19783
+    (tmp_path / "v.csv").write_text("x,c,d,k\nhuge,008,2024-03-01,a\n")
+    with pytest.raises(DataError, match=r"v\.csv:2: column `x`: `huge` is not a number"):
+        table(tmp_path, train, label="k", test="v.csv").listing()
+
+
+def test_the_line_of_a_fault_is_that_of_the_file_also_where_rows_are_test_rows(tmp_path):
+    text = "x,k\n" + "1,a\n" * 20 + "oops,b\n"
+    with pytest.raises(DataError, match=r"t\.csv:22: column `x`: `oops`"):
+        table(tmp_path, text, label="k", test_rows=(0, 5)).listing()
+
+
+def test_a_row_that_the_table_lost_is_named(tmp_path):
+    with pytest.raises(DataError, match="has no row `train/7` any more"):
+        table(tmp_path, "x,k\n1,a\n2,b\n", label="k").inputs(["train/0", "train/7"])
+
+
+def test_inputs_can_be_asked_for_again(tmp_path):
+    source = table(tmp_path, "x,k\n1,a\n2,b\n", label="k")
+    for _ in range(2):
+        assert source.inputs(["train/1", "train/0"]).frame["x"].tolist() == [2, 1]
+
+
+def test_spaces_around_cells_are_no_part_of_them(tmp_path):
+    source = table(tmp_path, "x , c , k\n1 , red , a \n 2, red ,b\n3,NA , a\n", label="k")
+    assert source.listing().class_order == ("a", "b")
+    frame = source.inputs(source.listing().keys).frame
+    assert frame["x"].tolist() == [1, 2, 3]
+    assert frame["c"].tolist()[:2] == ["red", "red"]
+    assert frame["c"].isna().tolist() == [False, False, True]
 
 
 def test_an_absent_table_is_missing(tmp_path):
