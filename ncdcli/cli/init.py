@@ -136,9 +136,8 @@ def _cell_fields(dates: list[str] | None, decimal: str | None, thousands: str | 
     formats = {}
     for item in dates or ():
         name, equals, form = item.partition("=")
-        fault = format_fault(form)
-        if not equals or fault:
-            raise UsageError(f"`--date {item}`: {fault or 'no format'}", hint="`--date 'COLUMN=%d/%m/%Y'`")
+        if fault := format_fault(form) if equals else "no format":
+            raise UsageError(f"`--date {item}`: {fault}", hint="`--date 'COLUMN=%d/%m/%Y'`")
         formats[name] = form
     for option, value, names in (("decimal", decimal, DECIMALS), ("thousands", thousands, THOUSANDS)):
         if value is not None and value not in names:

@@ -45,11 +45,11 @@ def advise(frame: pd.DataFrame, names: Sequence[str], rules: CellRules) -> Advic
     """
     kept = [name for name in names if name not in (rules.categorical or ()) and name not in (rules.dates or ())]
     styles = common_styles(frame, kept)
-    if len(styles) > 1:
+    if len(styles) > 1 and rules.style not in styles:
         ways = either(f"`--{name} {value}`" for style in EITHER for name, value in style.fields.items())
         message = "numbers such as `1,234` may be a little more than one, or more than a thousand"
         raise DataError(message, hint=f"say which: {ways}")
-    style = styles[0] if styles else rules.style
+    style = rules.style if rules.style in styles or not styles else styles[0]
     features, _ = as_features(frame, names, replace(rules, style=style))
     identifiers = tuple(name for name in kept if name not in features.dates and is_identifier(features.frame[name]))
     counters = tuple(name for name in kept if name not in identifiers and _counts_rows(features.frame[name]))

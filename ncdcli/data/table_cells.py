@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.data.table_numbers import DECIMALS
 from ncdcli.data.table_open import open_text
 from ncdcli.data.table_text import SEPARATORS, Layout, unclosed_quote, uneven_rows
 from ncdcli.errors import DataError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BLOCK_CELLS = 4_000_000
 LONGEST_BLOCK = 262_144  # rows
 BLOCK_CHARACTERS = 1 << 20
-DECIMALS = {"point": ".", "comma": ","}
+TRUTHS = {"true": 1.0, "false": 0.0}
 
 # (b,) of one column in one block: float64; int8 where all are true (1), false (0) or missing (-1); str and NaN objects;
 # or None where all are missing.
@@ -58,7 +59,8 @@ def read_cells(
     again = _texts(path, layout, mixed, missing) if mixed else {}
     columns = {}
     for number, name in enumerate(layout.columns):
-        columns[name] = again[number] if number in again else _joined(parts[number], sizes)
+        cells = again[number] if number in again else _joined(parts[number], sizes)
+        columns[name] = cells if name in text else _truths(cells)
         parts[number] = []
     return pd.DataFrame(columns, copy=False)
 
@@ -145,7 +147,18 @@ def _part(column: pd.Series, missing: Sequence[str]) -> Part:
         return np.fromiter((-1 if cell is np.nan else int(cell) for cell in cells), np.int8, len(cells))
     if kind in ("integer", "floating", "mixed-integer-float"):  # beyond 64 bits
         return cells.astype(np.float64)
-    return _stripped(cells, missing)
+    kept = _stripped(cells, missing)
+    return kept if any(isinstance(cell, str) for cell in kept.tolist()) else None
+
+
+def _truths(cells: NDArray[Any]) -> NDArray[Any]:
+    """The cells; 1, 0 and NaN where all are true, false or missing: some of them have spaces around them."""
+    if cells.dtype != object:
+        return cells
+    known = {cell for cell in cells.tolist() if isinstance(cell, str)}
+    if not known or any(cell.lower() not in TRUTHS for cell in known):
+        return cells
+    return np.array([TRUTHS[cell.lower()] if isinstance(cell, str) else np.nan for cell in cells.tolist()])
 
 
 def _stripped(cells: NDArray[np.object_], missing: Sequence[str]) -> NDArray[np.object_]:

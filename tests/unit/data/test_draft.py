@@ -76,6 +76,41 @@ def test_a_table_with_names_and_a_constant(run_ncd, tmp_path):
     assert recipe.data.source.drop == ("who", "x")
 
 
+def test_how_numbers_and_dates_are_written_is_found_said_and_kept(run_ncd, tmp_path):
+    rows = [
+        f"{1 + n % 7}.{n % 900:03d},5;{1 + n % 28}.{1 + n % 12}.2024;{'ab'[n % 2] if n < 60 else ''}"
+        for n in range(100)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["x;day;k", *rows]))
+    code, _, err = run_ncd("init", "table", "--data", "t.csv", "--label", "k")
+    assert code == 0
+    for line in ("with decimal: comma", "with thousands: point", "column `day` holds dates: %d.%m.%Y"):
+        assert line in err
+    source = recipe_of(tmp_path / "recipe.yaml").data.source
+    assert (source.decimal, source.thousands, source.dates) == ("comma", "point", {"day": "%d.%m.%Y"})
+
+
+def test_what_the_user_says_of_dates_and_numbers_is_kept(run_ncd, tmp_path):
+    rows = [f"{1 + n % 9},{900 + n % 90};0{1 + n % 9}/03/2024;{'ab'[n % 2] if n < 60 else ''}" for n in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;day;k", *rows]))
+    command = ("init", "table", "--data", "t.csv", "--label", "k")
+    assert run_ncd(*command)[0] == 3  # neither can be told from the cells
+    assert run_ncd(*command, "--date", "day=%m/%d/%Y", "--thousands", "comma")[0] == 0
+    source = recipe_of(tmp_path / "recipe.yaml").data.source
+    assert (source.decimal, source.thousands, source.dates) == ("point", "comma", {"day": "%m/%d/%Y"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--date", "day", "no format"), ("--date", "day=dd/mm", "has no year"), ("--decimal", "dot", "point or comma")],
+)
+def test_options_that_say_nothing_are_refused(run_ncd, tmp_path, option, value, message):
+    (tmp_path / "t.csv").write_text("x,k\n1,a\n2,b\n3,\n")
+    code, _, err = run_ncd("init", "table", "--data", "t.csv", "--label", "k", option, value)
+    assert code == 2
+    assert message in err
+
+
 def test_a_table_in_which_all_rows_are_labelled_becomes_a_benchmark(run_ncd, tmp_path):
     (tmp_path / "t.csv").write_text("".join(f"{n},{n * n},{'abcde'[n % 5]}\n" for n in range(100)))
     assert run_ncd("init", "table", "--data", "t.csv", "--label", "-1")[0] == 0

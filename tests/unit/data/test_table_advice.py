@@ -14,7 +14,10 @@ from ncdcli.errors import DataError
 NUMBERS = np.arange(120) % 7 / 2
 
 
-def advice(rules=CellRules(), **columns):
+PLAIN = CellRules()
+
+
+def advice(rules=PLAIN, **columns):
     return advise(pd.DataFrame(columns), list(columns), rules)
 
 
