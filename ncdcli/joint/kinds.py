@@ -17,6 +17,7 @@ KINDS = {
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
     "crncd": "ncdcli.joint.crncd:CrNcd",
+    "autonovel": "ncdcli.joint.autonovel:AutoNovel",
 }
 
 
@@ -137,7 +138,25 @@ class CrNcd(Uno):
     relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc, Field(discriminator="kind")]
+class AutoNovel(JointSection):
+    """AutoNovel: pairs of pool samples with the same largest features are put in one class (ranking statistics)."""
+
+    settings: ClassVar[tuple[str, ...]] = ("ncd",)
+
+    kind: Literal["autonovel"] = "autonovel"
+    top: int = Field(5, ge=1, description="how many of the largest dimensions two samples of one class share")
+    consistency_weight: float = Field(
+        5.0, ge=0, description="of the squared difference of two views' predictions, at its height (CIFAR-100: 50)"
+    )
+    rampup_epochs: int = Field(50, ge=0, description="over which it gets there (CIFAR-100: 150)")
+    ranks: Literal["current", "frozen"] = Field(
+        "current", description="features that are compared: as they are now (published), or as they were pretrained"
+    )
+    incremental: bool = Field(True, description="also train a classifier of all classes: the paper's IL")
+    incremental_weight: float = Field(0.05, ge=0, description="of its loss on the pool, at its height")
+
+
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc | AutoNovel, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):

@@ -1,0 +1,127 @@
+"""AutoNovel, ranking statistics (Han et al., ICLR 2020, arXiv 2002.05714; TPAMI 2021, arXiv 2106.15252).
+
+Two pool samples are taken for one class where the same dimensions are the largest of their features; a classifier of
+the novel classes learns to put such pairs together and the others apart; labelled samples add cross-entropy, and views
+of a sample are to be predicted alike. With `incremental` (the paper's IL) the classifier of the known classes gets an
+output for every novel one, which learns from the novel classifier's answers, so that the two can be compared.
+
+Differences from the released code: all that the recipe leaves trainable is trained (it moves the last block and the
+heads only); any pretraining may come before, where it has rotation prediction, then supervised training of the last
+block. It has two outputs for a novel class with `incremental`; ours is one: how likely the known classifier finds any
+novel class, times what the novel classifier says which. `ranks: frozen` is ours: where a small network is trained
+as a whole, its features soon have the same largest dimensions everywhere; then the pretrained ones tell pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ncdcli.joint.base import JointMethod, Task
+from ncdcli.joint.kinds import AutoNovel as Config
+from ncdcli.joint.losses import labelled_cross_entropy
+from ncdcli.joint.moving import frozen_copy
+from ncdcli.joint.ramps import sigmoid_ramp
+from ncdcli.models.backbone import Backbone
+
+SMALLEST = 1e-7  # a probability, before its logarithm is taken
+
+
+class TwoHeads(nn.Module):
+    """A classifier of known classes (and with `incremental` of all), and one of novel classes."""
+
+    def __init__(self, dim: int, *, n_known: int, n_novel: int, incremental: bool) -> None:
+        super().__init__()
+        self.n_known = n_known
+        self.known = nn.Linear(dim, n_known + n_novel * incremental)
+        self.novel = nn.Linear(dim, n_novel)
+        if incremental:  # novel classes are unlikely at first, as in the released code
+            with torch.no_grad():
+                self.known.bias[n_known:] = self.known.bias[:n_known].min() - 1
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(b, k) logarithms of probabilities, known classes first; without `incremental`, those within each part."""
+        known = F.log_softmax(self.known(features), dim=1)
+        novel = F.log_softmax(self.novel(features), dim=1)
+        if known.shape[1] > self.n_known:
+            any_novel = known[:, self.n_known :].logsumexp(1, keepdim=True)
+            known, novel = known[:, : self.n_known], novel + any_novel
+        return torch.cat([known, novel], dim=1)
+
+
+class AutoNovel(JointMethod):
+    """Cross-entropy + pairwise cross-entropy + ω(t) · consistency (+ ω₂(t) · incremental cross-entropy), section 3."""
+
+    def __init__(self, config: Config, *, dim: int, task: Task, before: Backbone | None = None) -> None:
+        super().__init__(config, dim=dim, task=task)
+        self.config = config
+        self.before = before
+        self.head = TwoHeads(dim, n_known=task.n_known, n_novel=task.n_novel, incremental=config.incremental)
+        self.begin_epoch(0, 1)
+
+    @classmethod
+    def make(cls, config: Config, backbone: Backbone, *, task: Task) -> AutoNovel:
+        before = frozen_copy(backbone) if config.ranks == "frozen" else None
+        return cls(config, dim=backbone.dim, task=task, before=before)
+
+    def second_backbone(self) -> Backbone | None:
+        return self.before
+
+    def train(self, mode: bool = True) -> AutoNovel:
+        super().train(mode)
+        if self.before is not None:
+            self.before.eval()
+        return self
+
+    def begin_epoch(self, number: int, epochs: int) -> None:
+        self.ramp = sigmoid_ramp(epoch=number, epochs=self.config.rampup_epochs)
+
+    def forward(
+        self, features: Sequence[Tensor], labels: Tensor, *, second: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        views = [F.relu(view).float() for view in features]
+        pool = labels < 0
+        known = [self.head.known(view) for view in views]
+        novel = [F.softmax(self.head.novel(view), dim=1) for view in views]
+        probable = [F.softmax(view, dim=1) for view in known]
+        ranked = second[0] if self.before is not None else features[0].detach()
+        same = same_top(F.relu(ranked[pool]), self.config.top)
+        parts = {
+            "cross_entropy": labelled_cross_entropy(known[0], labels),
+            "pairs": pair_cross_entropy(novel[0][pool], novel[1][pool], same),
+            "consistency": F.mse_loss(probable[0], probable[1]) + F.mse_loss(novel[0], novel[1]),
+        }
+        loss = (
+            parts["cross_entropy"] + parts["pairs"] + self.config.consistency_weight * self.ramp * parts["consistency"]
+        )
+        if self.config.incremental:
+            answers = torch.where(pool, novel[0].argmax(1) + self.task.n_known, -1)
+            parts["incremental"] = labelled_cross_entropy(known[0], answers)
+            loss = loss + self.config.incremental_weight * self.ramp * parts["incremental"]
+        return loss, {name: part.detach() for name, part in parts.items()}
+
+    def logits(self, features: Tensor) -> Tensor:
+        return self.head(F.relu(features))
+
+
+def same_top(features: Tensor, top: int) -> Tensor:
+    """(b, b) whether the sets of the `top` largest dimensions of two of the (b, dim) rows are the same."""
+    chosen = torch.zeros_like(features, dtype=torch.bool)
+    chosen.scatter_(1, features.topk(min(top, features.shape[1]), dim=1).indices, True)
+    shared = chosen.float() @ chosen.float().T
+    return shared == chosen.sum(1).float()
+
+
+def pair_cross_entropy(first: Tensor, second: Tensor, same: Tensor) -> Tensor:
+    """Mean over ordered pairs of `−log s` where they are the `same`, else of `−log (1 − s)`; s is `pᵢ · p′ⱼ`.
+
+    `first` and `second` are (b, k) probabilities of two views of the same samples; zero for an empty batch.
+    """
+    if len(first) == 0:
+        return first.sum()
+    agreement = first @ second.T
+    likelihood = torch.where(same, agreement, 1 - agreement)
+    return -(likelihood + SMALLEST).log().mean()

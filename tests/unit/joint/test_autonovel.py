@@ -1,0 +1,115 @@
+"""AutoNovel's pairs and loss against their definition, and what it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toyjoint import answers, blobs
+
+from ncdcli.joint.autonovel import AutoNovel, TwoHeads, pair_cross_entropy, same_top
+from ncdcli.joint.base import Task
+from ncdcli.joint.kinds import AutoNovel as Config
+from ncdcli.metrics.contingency import contingency
+from ncdcli.metrics.scores import ncd_task_aware
+from ncdcli.models.backbone import InputSpec
+from ncdcli.models.build import build_backbone
+from ncdcli.models.kinds import Mlp
+
+
+def test_two_rows_are_the_same_where_their_largest_dimensions_are() -> None:
+    features = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
+    largest = [frozenset(np.argsort(row)[-2:].tolist()) for row in features.numpy()]
+    expected = [[one == other for other in largest] for one in largest]
+    assert same_top(features, 2).tolist() == expected
+    assert bool(same_top(features, 9).all())
+
+
+def test_pairs_are_judged_by_the_dot_product_of_their_predictions() -> None:
+    generator = torch.Generator().manual_seed(1)
+    first, second = torch.rand(4, 3, generator=generator), torch.rand(4, 3, generator=generator)
+    first, second = first / first.sum(1, keepdim=True), second / second.sum(1, keepdim=True)
+    same = torch.rand(4, 4, generator=generator) < 0.4
+    total = 0.0
+    for i in range(4):
+        for j in range(4):
+            agreement = float(first[i] @ second[j])
+            total -= math.log((agreement if same[i, j] else 1 - agreement) + 1e-7) / 16
+    assert float(pair_cross_entropy(first, second, same)) == pytest.approx(total, rel=1e-5)
+    assert float(pair_cross_entropy(first[:0], second[:0], same[:0, :0])) == 0
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_the_loss_is_the_sum_of_the_paper(make_batch: Callable[..., Any], incremental: bool) -> None:
+    torch.manual_seed(0)
+    method = AutoNovel(Config(top=2, incremental=incremental, rampup_epochs=10), dim=6, task=Task(3, 5, "ncd"))
+    method.begin_epoch(5, 10)
+    features, labels = make_batch()
+    loss, parts = method(features, labels)
+
+    first, second = (view.relu() for view in features)
+    pool = labels < 0
+    known = [method.head.known(view) for view in (first, second)]
+    novel = [method.head.novel(view).softmax(1) for view in (first, second)]
+    cross = -known[0].log_softmax(1)[~pool, labels[~pool]].mean()
+    pairs = pair_cross_entropy(novel[0][pool], novel[1][pool], same_top(first[pool], 2))
+    consistency = (known[0].softmax(1) - known[1].softmax(1)).square().mean() + (novel[0] - novel[1]).square().mean()
+    ramp = math.exp(-5 * 0.25)
+    expected = cross + pairs + 5 * ramp * consistency
+    if incremental:
+        answers_of_pool = novel[0].argmax(1)[pool] + 3
+        expected = expected - 0.05 * ramp * known[0].log_softmax(1)[pool, answers_of_pool].mean()
+    assert known[0].shape == (12, 5 if incremental else 3)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert ("incremental" in parts) == incremental
+
+
+def test_answers_are_probabilities_over_all_classes() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(7, 6)
+    head = TwoHeads(6, n_known=3, n_novel=2, incremental=True)
+    likely = head(features).exp()
+    assert likely.sum(1).tolist() == pytest.approx([1.0] * 7, rel=1e-5)
+    torch.testing.assert_close(likely[:, :3], head.known(features).softmax(1)[:, :3])
+    assert torch.equal(likely[:, 3:].argmax(1), head.novel(features).argmax(1))
+    assert float(head.known.bias[3:].max().detach()) < float(head.known.bias[:3].min().detach())
+
+
+def test_a_batch_without_pool_or_without_labels_trains(make_batch: Callable[..., Any]) -> None:
+    method = AutoNovel(Config(), dim=6, task=Task(3, 5, "ncd"))
+    features, labels = make_batch()
+    for targets in (torch.full_like(labels, -1), torch.zeros_like(labels)):
+        loss, _ = method(features, targets)
+        assert bool(torch.isfinite(loss))
+
+
+def test_it_tells_novel_blobs_apart(train_jointly: Any) -> None:
+    job = train_jointly("run", Config(top=3, rampup_epochs=10), epochs=25, setting="ncd")
+    _, classes, labels = blobs("ncd")
+    found, pool = answers(job), labels < 0
+    aware = found[pool, 2:].argmax(1) + 2
+    assert ncd_task_aware(contingency(aware, classes[pool]), n_known=2)["novel"] == 1.0
+    np.testing.assert_array_equal(found[~pool].argmax(1), classes[~pool])
+
+
+def test_frozen_ranks_are_those_of_the_pretrained_features(make_batch: Callable[..., Any]) -> None:
+    backbone = build_backbone(Mlp(hidden=(), dim=6), InputSpec("tables", (6,)))
+    task, fields = Task(3, 5, "ncd"), {"top": 2, "incremental": False}
+    torch.manual_seed(0)
+    frozen = AutoNovel.make(Config(**fields, ranks="frozen"), backbone, task=task)
+    current = AutoNovel.make(Config(**fields), backbone, task=task)
+    current.head.load_state_dict(frozen.head.state_dict())
+    assert current.second_backbone() is None
+    features, labels = make_batch()
+    second, _ = make_batch(seed=1)
+    pool = labels < 0
+    _, parts = frozen(features, labels, second=second)
+    novel = [frozen.head.novel(view.relu()).softmax(1)[pool] for view in features]
+    expected = pair_cross_entropy(novel[0], novel[1], same_top(second[0][pool].relu(), 2))
+    assert float(parts["pairs"]) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert float(current(features, labels)[1]["pairs"]) != pytest.approx(float(parts["pairs"]), rel=1e-3)
+    assert not frozen.train().before.training  # type: ignore[union-attr]
