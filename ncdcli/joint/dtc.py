@@ -73,7 +73,7 @@ class Dtc(JointMethod):
             source = self._past() if self.config.variant == "tep" else self.outputs
             self.targets[pool] = sharpened(source[pool])
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, features: Sequence[Tensor], labels: Tensor, *, positions: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         pool = labels < 0

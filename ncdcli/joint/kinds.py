@@ -14,6 +14,8 @@ KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
     "pim": "ncdcli.joint.pim:Pim",
     "dtc": "ncdcli.joint.dtc:Dtc",
+    "mcl": "ncdcli.joint.mcl:Mcl",
+    "kcl": "ncdcli.joint.kcl:Kcl",
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
     "crncd": "ncdcli.joint.crncd:CrNcd",
@@ -112,6 +114,34 @@ class Dtc(JointSection):
     restarts: int = Field(20, ge=1, description="of the k-means that it starts from")
 
 
+class PairSection(JointSection):
+    """What MCL and KCL share: a network that says which pairs of samples are similar."""
+
+    views: ClassVar[int] = 1
+    settings: ClassVar[tuple[str, ...]] = ("ncd",)
+
+    compares: Literal["difference", "concatenation"] = Field(
+        "difference",
+        description="what that network sees of two samples: how far their features differ, or both (as published, "
+        "for many known classes)",
+    )
+    pair_epochs: int = Field(50, ge=1, description="that the similarity network is trained, on labelled samples")
+    pair_batch_size: int = Field(100, ge=2, description="samples, of which all ordered pairs make one of its batches")
+
+
+class Mcl(PairSection):
+    """MCL: a classifier of novel classes from the likelihood of similar and other pairs."""
+
+    kind: Literal["mcl"] = "mcl"
+
+
+class Kcl(PairSection):
+    """KCL: a classifier of novel classes from divergences of the predictions of pairs."""
+
+    kind: Literal["kcl"] = "kcl"
+    margin: float = Field(2.0, gt=0, description="divergence beyond which two dissimilar samples differ enough")
+
+
 class Uno(JointSection):
     """UNO: one cross-entropy over known and novel classes, with even pseudo-labels for the pool."""
 
@@ -156,7 +186,7 @@ class AutoNovel(JointSection):
     incremental_weight: float = Field(0.05, ge=0, description="of its loss on the pool, at its height")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc | AutoNovel, Field(discriminator="kind")]
+JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc | AutoNovel | Mcl | Kcl, Field(discriminator="kind")]
 
 
 class _WithMethod(Section):
