@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ncdcli.data.digests import digest_files, digest_lines
 from ncdcli.data.kinds import Table
-from ncdcli.data.names import class_order, domain_names, repeated_keys
 from ncdcli.data.sources import Inputs, Listing, TableInputs
 from ncdcli.data.table_advice import Advice, advise
 from ncdcli.data.table_cells import read_cells, read_texts
@@ -27,6 +26,7 @@ from ncdcli.data.table_columns import (
     is_numeric,
 )
 from ncdcli.data.table_encoder import TableEncoder
+from ncdcli.data.table_listing import ColumnRoles, make_listing, row_ids
 from ncdcli.data.table_numbers import Style
 from ncdcli.data.table_origin import Origin
 from ncdcli.data.table_text import Layout, detect_layout, find_column, row_lines
@@ -37,22 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["TableEncoder", "TableFile"]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which column is what."""
-
-    label: str | None
-    truth: str | None
-    id: str | None
-    domain: str | None
-    features: tuple[str, ...]
-    rules: CellRules
-
-    @property
-    def text(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.label, self.truth, self.id, self.domain) if name is not None)
 
 
 class TableFile:
@@ -130,7 +114,7 @@ class TableFile:
         features = frame[[name for name in frame.columns if name not in ignored]]
         keys = [str(row) for row in range(len(frame))]
         if columns.id is not None and columns.id in frame:
-            keys = _ids(frame[columns.id], path, layout)
+            keys = row_ids(frame[columns.id], path, layout)
         origin = Origin(path, layout, self._config.missing, columns.rules.style)
         categorical = tuple(name for name in features.columns if not is_numeric(features[name]))
         return tuple(keys), TableInputs(
@@ -152,7 +136,7 @@ class TableFile:
             path, separator=config.separator, header=config.header, missing=config.missing, named=named
         )
 
-    def _columns(self, layout: Layout, *, strict: bool = True) -> _Columns:
+    def _columns(self, layout: Layout, *, strict: bool = True) -> ColumnRoles:
         """Which column is what; unless `strict`, a named column may be absent, as labels of new rows are."""
 
         def find(column: str | int | None, field: str) -> str | None:
@@ -173,7 +157,7 @@ class TableFile:
         if not features:
             raise DataError(f"`{self._train}` has no feature column left", hint="check `separator`, `label` and `drop`")
         rules = self._rules(features, find)
-        return _Columns(label, truth, key, domain, features, rules)
+        return ColumnRoles(label, truth, key, domain, features, rules)
 
     def _rules(self, features: tuple[str, ...], find: Callable[[str | int | None, str], str | None]) -> CellRules:
         config = self._config
@@ -205,7 +189,7 @@ class TableFile:
         is_test = self._test_rows(len(special))
         keys = [f"train/{row}" for row in range(len(special))]
         if columns.id is not None:
-            keys = _ids(special[columns.id], self._train, layout)
+            keys = row_ids(special[columns.id], self._train, layout)
         if self._test is not None:
             other, more, other_keys = self._read_test(self._test, layout, columns, features)
             keys += other_keys
@@ -216,9 +200,9 @@ class TableFile:
             order = np.argsort(is_test, kind="stable")
             special, is_test, keys = special.iloc[order], is_test[order], [keys[row] for row in order]
             features = replace(features, frame=features.frame.iloc[order].reset_index(drop=True))
-        return features, _listing(special, columns, keys, is_test)
+        return features, make_listing(special, columns, keys, is_test)
 
-    def _cells(self, path: Path, layout: Layout, columns: _Columns) -> pd.DataFrame:
+    def _cells(self, path: Path, layout: Layout, columns: ColumnRoles) -> pd.DataFrame:
         named = (*columns.text, *(columns.rules.dates or ()))
         return read_cells(
             path, layout, missing=self._config.missing, decimal=self._config.decimal,
@@ -226,7 +210,7 @@ class TableFile:
         )  # fmt: skip
 
     def _read_test(
-        self, path: Path, layout: Layout, columns: _Columns, features: Features
+        self, path: Path, layout: Layout, columns: ColumnRoles, features: Features
     ) -> tuple[pd.DataFrame, Features, list[str]]:
         """Labels and the like, features and keys of the test file; its columns are read as those of `train` were."""
         other = self._layout(path)
@@ -241,7 +225,7 @@ class TableFile:
         found, faults = as_features_like(frame, features, columns.rules, texts)
         _refuse(path, other, faults)
         keys = [f"test/{row}" for row in range(len(frame))]
-        return frame[list(columns.text)], found, keys if columns.id is None else _ids(frame[columns.id], path, other)
+        return frame[list(columns.text)], found, keys if columns.id is None else row_ids(frame[columns.id], path, other)
 
     def _test_rows(self, count: int) -> NDArray[np.bool_]:
         """(n,) which rows of `train` are the test part; a drawn one is the same for every seed of a recipe."""
@@ -273,38 +257,3 @@ def _refuse(path: Path, layout: Layout, faults: Sequence[Fault]) -> None:
         for fault in faults
     ]
     raise DataError(f"`{path}` has columns that cannot be used as they are", problems)
-
-
-def _listing(frame: pd.DataFrame, columns: _Columns, keys: list[str], is_test: NDArray[np.bool_]) -> Listing:
-    count = len(frame)
-    labels = _names(frame[columns.label]) if columns.label is not None else [None] * count
-    truth = _names(frame[columns.truth]) if columns.truth is not None else []
-    classes = tuple(label if label is not None else other for label, other in zip(labels, truth or labels, strict=True))
-    has_label = np.fromiter((label is not None for label in labels), bool, count)
-    every = bool(has_label[~is_test].all())
-    parts = np.full(count, "train" if every else "unlabelled")
-    if not every:
-        parts[has_label] = "labelled"
-    parts[is_test] = "test"
-    if repeated := repeated_keys(keys):
-        hint = "give each row an id of its own, or leave `id` out: rows are numbered then"
-        raise DataError("rows of the table have the same id", repeated, hint=hint)
-    differing = sum(a is not None and b is not None and a != b for a, b in zip(labels, truth, strict=False))
-    differ = counted(differing, "row has", "rows have")
-    notes = (f"{differ} another class in the truth column; the label counts",) if differing else ()
-    domains = None if columns.domain is None else domain_names(_names(frame[columns.domain]), is_test)
-    return Listing(tuple(keys), classes, parts, class_order(classes), notes, domains)
-
-
-def _names(column: pd.Series) -> list[str | None]:
-    return [cell if isinstance(cell, str) else None for cell in column.to_numpy(object).tolist()]
-
-
-def _ids(column: pd.Series, path: Path, layout: Layout) -> list[str]:
-    empty = np.flatnonzero(column.isna())
-    if len(empty):
-        row = int(empty[0])
-        place = f"{path}:{row_lines(path, layout, [row])[row]}"
-        problem = Problem(f"row {row} has no id", place=place, hint="fill the id column, or leave `id` out")
-        raise DataError("rows of the table have no id", [problem])
-    return list(map(str, column.to_numpy(object).tolist()))
