@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ncdcli.clustering.kinds import ClusterConfig, SemiKMeans
+from ncdcli.clustering.kinds import ClusterConfig, SemiGmm
 from ncdcli.counting.kinds import CountingConfig, MaxAcc
 from ncdcli.data.kinds import DataConfig
 from ncdcli.joint.kinds import JointTrainingConfig
@@ -90,7 +90,7 @@ class Recipe(Section):
     joint_training: Annotated[JointTrainingConfig | None, ADDED] = Field(
         None, description="a method that learns embedding and clusters together; default: none"
     )
-    cluster: ClusterConfig = Field(default_factory=SemiKMeans)
+    cluster: ClusterConfig = Field(default_factory=SemiGmm)
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
     expected: tuple[Expected, ...] = Field((), description="published figures, shown beside ours; not inherited")

@@ -105,7 +105,7 @@ class TestOverrides:
     def test_a_section_left_out_keeps_its_default_kind(self, base: Path) -> None:
         cluster = load_recipe(str(base), ["cluster.restarts=3"]).recipe.cluster
 
-        assert (cluster.kind, cluster.restarts) == ("semi_kmeans", 3)
+        assert (cluster.kind, cluster.restarts) == ("semi_gmm", 3)
 
     def test_a_whole_section_can_be_set(self, base: Path) -> None:
         assert load_recipe(str(base), ["estimate_k={kind: fixed, k: 7}"]).recipe.estimate_k.k == 7
