@@ -18,8 +18,8 @@ KINDS = {
     "kcl": "ncdcli.joint.kcl:Kcl",
     "protogcd": "ncdcli.joint.protogcd:ProtoGCD",
     "uno": "ncdcli.joint.uno:Uno",
-    "crncd": "ncdcli.joint.crncd:CrNcd",
     "autonovel": "ncdcli.joint.autonovel:AutoNovel",
+    "crncd": "ncdcli.joint.crncd:CrNcd",
 }
 
 
@@ -159,15 +159,6 @@ class Uno(JointSection):
     iterations: int = Field(3, ge=1, description="of Sinkhorn-Knopp")
 
 
-class CrNcd(Uno):
-    """CrNCD: UNO that keeps what the pretrained model said of the pool in terms of known classes."""
-
-    kind: Literal["crncd"] = "crncd"  # type: ignore[assignment]
-    overcluster_factor: float = Field(0.0, ge=0, description="classes of as many other heads, / novel classes; 0: none")
-    relation_weight: float = Field(0.1, ge=0, description="of the distillation of class relations")
-    relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
-
-
 class AutoNovel(JointSection):
     """AutoNovel: pairs of pool samples with the same largest features are put in one class (ranking statistics)."""
 
@@ -186,7 +177,18 @@ class AutoNovel(JointSection):
     incremental_weight: float = Field(0.05, ge=0, description="of its loss on the pool, at its height")
 
 
-JointConfig = Annotated[SimGCD | Uno | ProtoGCD | Pim | CrNcd | Dtc | AutoNovel | Mcl | Kcl, Field(discriminator="kind")]
+class CrNcd(Uno):
+    """CrNCD: UNO that keeps what the pretrained model said of the pool in terms of known classes."""
+
+    kind: Literal["crncd"] = "crncd"  # type: ignore[assignment]
+    overcluster_factor: float = Field(0.0, ge=0, description="classes of as many other heads, / novel classes; 0: none")
+    relation_weight: float = Field(0.1, ge=0, description="of the distillation of class relations")
+    relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
+
+
+JointConfig = Annotated[
+    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
+]
 
 
 class _WithMethod(Section):
