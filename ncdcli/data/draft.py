@@ -146,8 +146,8 @@ def _discovery(survey: Survey) -> list[str]:
         "# How many classes there are, known and novel together: the k whose clusters agree best with the labels.",
         "# If you know it: {kind: fixed, k: 12}.",
         f"estimate_k: {{kind: max_acc, low: {known}, high: {high}}}",
-        "# A mixture of Gaussians that keeps labelled samples in their class: the best of all kinds on embeddings and on",
-        "# most tables that were measured. Others: `ncd recipes schema`, and the README's table.",
+        "# A mixture of Gaussians that keeps labelled samples in their class: of all kinds the best on embeddings, and",
+        "# on most tables, that were measured. The README says when to take which.",
         "cluster: {kind: semi_gmm}",
     ]
 
