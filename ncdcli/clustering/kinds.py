@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import Package, Section
+from ncdcli.clustering.mixture_kinds import Gmm, SemiGmm
+from ncdcli.clustering.section import RESTARTS_RULE, ClusterSection, RestartsRule, RestartsRuleWithoutLabels
+from ncdcli.recipe.base import Package
 
 # Each value is a function `cluster(problem, config, rng, progress) -> Clustering` (see `ncdcli.clustering.base`).
 KINDS = {
@@ -25,20 +27,6 @@ KINDS = {
     "gmm": "ncdcli.clustering.gmm:cluster",
     "head": "ncdcli.clustering.head:cluster",
 }
-
-
-RestartsRule = Literal["consensus", "lowest_objective", "medoid", "held_out"]
-RestartsRuleWithoutLabels = Literal["consensus", "lowest_objective", "medoid"]
-RESTARTS_RULE = "how restarts become one answer: what they agree on, or one of them (no rule sees a novel label)"
-
-
-class ClusterSection(Section):
-    """What is known of a kind of clustering without importing its code."""
-
-    k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
-    package: ClassVar[Package | None] = None
-    needs_domains: ClassVar[bool] = False  # the data must say where each sample comes from
-    needs_logits: ClassVar[bool] = False  # takes what a classifier says, which `joint_training` has trained
 
 
 class KMeans(ClusterSection):
@@ -73,46 +61,6 @@ class SemiKMeans(ClusterSection):
     seeding_rows: int | None = Field(None, ge=1, description="starts are drawn from so many random rows; default: all")
     iterations: int = Field(200, ge=1, description="of Lloyd's algorithm, at most")
     tolerance: float = Field(1e-4, ge=0, description="stop when (sum of centre moves)² is below this")
-
-
-class SemiGmm(ClusterSection):
-    """Gaussian mixture with labelled samples pinned, that can find k by splits and merges (GPC, Zhao et al. 2023)."""
-
-    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
-
-    kind: Literal["semi_gmm"] = "semi_gmm"
-    covariance: Literal["tied", "full", "diagonal", "spherical"] = Field(
-        "tied",
-        description="one for all clusters; or of each cluster: any, along the axes, or the same in all directions",
-    )
-    dimensions: int | None = Field(
-        64, ge=1, description="principal components in which the mixture is fitted; null: the embeddings as they are"
-    )
-    regularization: float = Field(
-        0.01, gt=0, description="added to every variance, as a part of the mean variance of the columns"
-    )
-    restarts: int = Field(10, ge=1, description="of the NCD k-means that gives the start")
-    iterations: int = Field(100, ge=1, description="of EM, at most")
-    tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
-    split_merge: bool | None = Field(
-        None, description="find k by splits and merges, from k or `start`; default: where `estimate_k` gives no k"
-    )
-    start: int | None = Field(
-        None, ge=1, description="clusters to begin the search of k with; default: k, or twice the known classes"
-    )
-    rounds: int = Field(30, ge=1, description="of splits and merges, at most")
-    explore: float = Field(
-        0.0, ge=0, le=1, description="chance of a split or merge that is not for the better (GPC: 0.1)"
-    )
-    calibrate: bool = Field(
-        True, description="judge splits and merges so that known classes are neither split nor merged; false: as GPC"
-    )
-    ratio_dimensions: int | None = Field(
-        None, ge=1, description="principal components to judge by; default: by known classes, 16 without `calibrate`"
-    )
-    mean_strength: float = Field(
-        0.1, gt=0, description="rows that the prior of a cluster's mean is worth (GPC: 0.0001)"
-    )
 
 
 class NcdKMeans(ClusterSection):
@@ -287,25 +235,6 @@ class Ddfa(ClusterSection):
     )
     restarts: int = Field(10, ge=1, description="of the k-means that makes the cells")
     iterations: int = Field(1000, ge=1, description="of the factorisation, at most")
-
-
-class Gmm(ClusterSection):
-    """Gaussian mixture fitted by EM from the best of several k-means; labels are used only to name clusters."""
-
-    kind: Literal["gmm"] = "gmm"
-    covariance: Literal["tied", "full", "diagonal", "spherical"] = Field(
-        "tied",
-        description="one for all clusters; or of each cluster: any, along the axes, or the same in all directions",
-    )
-    dimensions: int | None = Field(
-        64, ge=1, description="principal components in which the mixture is fitted; null: the embeddings as they are"
-    )
-    regularization: float = Field(
-        0.01, gt=0, description="added to every variance, as a part of the mean variance of the columns"
-    )
-    restarts: int = Field(10, ge=1, description="of the k-means that gives the start; the lowest objective counts")
-    iterations: int = Field(100, ge=1, description="of EM, at most")
-    tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
 
 
 class Head(ClusterSection):

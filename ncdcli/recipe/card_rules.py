@@ -78,8 +78,12 @@ def source_faults(source: Any, steps: Steps) -> Faults:
         yield from _image_folder_faults(source, steps)
     if isinstance(source, Table):
         yield from _table_faults(source, steps)
-    if isinstance(source, Embeddings) and source.test_labels is not None and source.test is None:
-        yield (*steps, "test_labels"), "`test_labels` without `test`", "add `test: FILE.npy`"
+    if isinstance(source, Embeddings):
+        for field in ("test_labels", "test_texts"):
+            if getattr(source, field) is not None and source.test is None:
+                yield (*steps, field), f"`{field}` without `test`", "add `test: FILE.npy`"
+        if source.test_texts is not None and source.texts is None:
+            yield (*steps, "test_texts"), "`test_texts` without `texts`", "add `texts: FILE`, those of `train`"
 
 
 def _image_folder_faults(source: ImageFolder, steps: Steps) -> Faults:

@@ -121,3 +121,13 @@ def test_more_clusters_than_rows_in_the_graph_are_refused(silent):
     rows, _ = blobs(0, n=300)
     with pytest.raises(RecipeError, match="150 clusters cannot be made of the 100 rows in the graph"):
         spectral.cluster(unlabelled(rows, 150), Spectral(max_samples=100), np.random.default_rng(0), silent)
+
+
+@pytest.mark.parametrize("rule", ["consensus", "medoid"])
+def test_other_rules_of_restarts_find_clear_blobs_and_say_so(silent, rule):
+    rows, classes = blobs(0, n=80, d=8, spread=40.0)
+    config = Spectral(restarts_rule=rule)
+    answers = [spectral.cluster(unlabelled(rows, 4), config, np.random.default_rng(1), silent) for _ in range(2)]
+    np.testing.assert_array_equal(answers[0].assignments, answers[1].assignments)
+    assert answers[0].statistics["rule"] == rule
+    assert adjusted_rand_score(classes, answers[0].assignments) == 1
