@@ -22,6 +22,7 @@ class Task:
     n_known: int
     k: int | None  # known and novel classes together; None: the method finds it
     setting: str = "gcd"  # gcd | ncd: whether the pool may hold known classes
+    one_hot: tuple[tuple[int, int], ...] = ()  # (first, end) of the inputs of a table that stand for one of its columns
 
     @property
     def given_k(self) -> int:
@@ -53,6 +54,7 @@ class JointMethod(Objective):
     def __init__(self, config: JointSection, *, dim: int, task: Task) -> None:
         super().__init__(config, dim=dim, n_known=task.n_known)
         self.task = task
+        self.classifies = config.classifies
         self.embedding_dim = dim
 
     @classmethod
@@ -75,8 +77,8 @@ class JointMethod(Objective):
         return features
 
     def classify(self, features: Tensor) -> Tensor | None:
-        """Scores of all classes: a held-out known sample that is taken for novel is an error."""
-        return self.logits(features)
+        """Scores of all classes: a held-out known sample that is taken for novel is an error. None: no classifier."""
+        return self.logits(features) if self.classifies else None
 
     @property
     def k(self) -> int | None:

@@ -12,6 +12,7 @@ from ncdcli.recipe.base import Section
 # Each value is a class with the interface of `ncdcli.joint.base.JointMethod`.
 KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
+    "gpc": "ncdcli.joint.gpc:Gpc",
     "pim": "ncdcli.joint.pim:Pim",
     "dtc": "ncdcli.joint.dtc:Dtc",
     "mcl": "ncdcli.joint.mcl:Mcl",
@@ -34,16 +35,21 @@ class JointSection(ObjectiveSection):
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
 
 
-class ContrastSection(JointSection):
-    """What kinds share that train a cosine classifier beside GCD's two contrastive losses."""
+class ProjectorSection(JointSection):
+    """What kinds share that train GCD's two contrastive losses behind a projector."""
 
-    supervised_weight: float = Field(0.35, ge=0, le=1, description="of both supervised losses; 1 − it of the others")
-    temperature: float = Field(0.1, gt=0, description="of the classifier's cosines")
+    supervised_weight: float = Field(0.35, ge=0, le=1, description="of supervised losses; 1 − it of the others")
     unsupervised_temperature: float = Field(1.0, gt=0, description="of InfoNCE")
     supervised_temperature: float = Field(0.07, gt=0, description="of SupCon")
     projector_hidden: int = Field(2048, ge=1, description="width of the hidden layers before the contrastive losses")
     projector_out: int = Field(256, ge=1, description="values that the contrastive losses compare")
     projector_layers: int = Field(3, ge=1, description="linear layers before the contrastive losses")
+
+
+class ContrastSection(ProjectorSection):
+    """What kinds share that train a cosine classifier beside these losses."""
+
+    temperature: float = Field(0.1, gt=0, description="of the classifier's cosines")
     memax_weight: float = Field(
         1.0, ge=0, description="of the mean prediction's lack of entropy (SimGCD: 4 CIFAR-100, 2 CUB, 1 elsewhere)"
     )
@@ -72,6 +78,27 @@ class ProtoGCD(ContrastSection):
     teacher_temperature: float = Field(0.05, gt=0, description="of the soft predictions that teach")
     hard_ramp_epochs: int = Field(
         100, ge=0, description="epochs over which all predictions that teach become hard, the surest ones first"
+    )
+
+
+class Gpc(ProjectorSection):
+    """GPC: embeddings drawn to the prototypes of a Gaussian mixture that is fitted anew, k included, as they change."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
+    classifies: ClassVar[bool] = False
+
+    kind: Literal["gpc"] = "gpc"
+    projector_out: int = Field(128, ge=1, description="values that the contrastive losses compare")
+    prototype_weight: float = Field(1.0, ge=0, description="of the cross-entropy over prototypes")
+    concentration: float = Field(
+        1.0, gt=0, description="mean over clusters of the temperature of their prototypes, which grows with their width"
+    )
+    warmup_epochs: int = Field(5, ge=0, description="first epochs, without prototypes")
+    refresh_epochs: int = Field(1, ge=1, description="after how many epochs the mixture is fitted again")
+    restarts: int = Field(10, ge=1, description="of the k-means that the mixture starts from")
+    rounds: int = Field(30, ge=1, description="of splits and merges before an epoch, at most")
+    first_k: int | None = Field(
+        None, ge=1, description="clusters that they begin with; default: k, or twice the known classes"
     )
 
 
@@ -187,7 +214,7 @@ class CrNcd(Uno):
 
 
 JointConfig = Annotated[
-    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
+    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
 ]
 
 

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
-from ncdcli.joint.heads import CosineClassifier, Projector
+from ncdcli.joint.contrast import contrast, detached, make_projector
+from ncdcli.joint.heads import CosineClassifier
 from ncdcli.joint.kinds import ContrastSection
 from ncdcli.joint.kinds import SimGCD as Config
 from ncdcli.joint.losses import labelled_cross_entropy, lack_of_mean_entropy, self_distillation
 from ncdcli.joint.ramps import linear_ramp
 from ncdcli.joint.start import cluster_centroids
-from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
 
 
 class SelfTaught(JointMethod):
@@ -34,9 +34,7 @@ class SelfTaught(JointMethod):
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.head = CosineClassifier(dim, task.given_k, temperature=config.temperature)
-        self.projector = Projector(
-            dim, hidden=config.projector_hidden, out=config.projector_out, layers=config.projector_layers
-        )
+        self.projector = make_projector(config, dim)
 
     def start(self, problem: Problem, rng: np.random.Generator) -> None:
         if self.config.start == "clusters":
@@ -49,25 +47,15 @@ class SelfTaught(JointMethod):
             "distillation": self.distillation(logits.chunk(2)),
             "memax": lack_of_mean_entropy(logits),
             "cross_entropy": labelled_cross_entropy(logits, labels.repeat(2)),
-            **self.contrast(both, labels),
+            **contrast(self.projector, both, labels, self.config),
         }
         unsupervised = parts["distillation"] + self.config.memax_weight * parts["memax"] + parts["infonce"]
         loss = (1 - weight) * unsupervised + weight * (parts["cross_entropy"] + parts["supcon"])
-        return loss, {name: part.detach() for name, part in parts.items()}
+        return loss, detached(parts)
 
     def distillation(self, logits: Sequence[Tensor]) -> Tensor:
         """How far each view's prediction is from what the other one teaches, given (b, k) logits of both."""
         raise NotImplementedError
-
-    def contrast(self, both: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """GCD's InfoNCE on all samples and SupCon on labelled ones, on the projections of both views."""
-        first, second = self.projector(both).chunk(2)
-        labelled = labels >= 0
-        temperature = self.config.supervised_temperature
-        return {
-            "infonce": info_nce(first, second, self.config.unsupervised_temperature),
-            "supcon": supervised_contrastive(first[labelled], second[labelled], labels[labelled], temperature),
-        }
 
     def logits(self, features: Tensor) -> Tensor:
         return self.head(features)

@@ -85,7 +85,8 @@ def test_joint_methods(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fields = ["data.subset=400", "backbone.widths=[8,16]", "pretrain.epochs=1", "report.map=pca"]
     joint = ["joint_training.epochs=2"]
     run_both([recipe, *(word for field in fields + joint for word in ("--set", field))], tmp_path, monkeypatch)
-    assert (tmp_path / "true/run/joint_training/logits.npy").is_file()
+    method = load_recipe(recipe).recipe.joint_training.method  # type: ignore[union-attr]
+    assert (tmp_path / "true/run/joint_training/logits.npy").is_file() == method.classifies
 
 
 def run_both(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

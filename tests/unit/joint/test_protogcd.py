@@ -12,6 +12,7 @@ import torch
 from toyjoint import answers, blobs
 
 from ncdcli.joint.base import Task
+from ncdcli.joint.contrast import contrast
 from ncdcli.joint.kinds import ProtoGCD as Config
 from ncdcli.joint.losses import labelled_cross_entropy, lack_of_mean_entropy
 from ncdcli.joint.protogcd import ProtoGCD, adaptive_targets, nearness_of_prototypes
@@ -76,11 +77,11 @@ def test_the_loss_is_the_sum_of_the_paper(make_batch: Callable[..., Any]) -> Non
     swapped = np.roll(targets, 12, axis=0)
     distillation = -(swapped * log_p).sum(1).mean()
     assert float(parts["distillation"]) == pytest.approx(distillation, rel=1e-4)
-    contrast = method.contrast(torch.cat(features), labels)
+    both = contrast(method.projector, torch.cat(features), labels, method.config)
     nearness = float(nearness_of_prototypes(method.head.weight.detach(), temperature=0.1))
     entropy = float(lack_of_mean_entropy(logits.detach()))
-    unsupervised = distillation + 2 * entropy + 0.1 * nearness + float(contrast["infonce"].detach())
-    supervised = float(labelled_cross_entropy(logits, labels.repeat(2))) + float(contrast["supcon"].detach())
+    unsupervised = distillation + 2 * entropy + 0.1 * nearness + float(both["infonce"].detach())
+    supervised = float(labelled_cross_entropy(logits, labels.repeat(2))) + float(both["supcon"].detach())
     assert float(loss.detach()) == pytest.approx(0.7 * unsupervised + 0.3 * supervised, rel=1e-5)
 
 

@@ -170,7 +170,7 @@ class TestReference:
     def test_an_unknown_one_is_missing(self) -> None:
         with pytest.raises(MissingError) as caught:
             load_recipe("digits-gdc")
-        assert caught.value.hint == "did you mean `digits-gcd`, `digits-dtc` or `digits-ncd`?"
+        assert caught.value.hint == "did you mean `digits-gpc`, `digits-gcd` or `digits-dtc`?"
 
 
 class TestShipped:
