@@ -5,8 +5,8 @@ classes, is kept: the present model's scores of the known classes must go on say
 that the present model takes for known ones, for these are related to known classes.
 
 Differences from the released code: the frozen classifier is the class means of the pretrained embeddings, with which
-the present one starts as well, where the code goes on with that of its supervised pretraining (`pretrain` keeps none);
-views are two (it can add small crops). As in the code there are no over-clustering heads, unless they are asked for.
+the present one starts as well, where the code goes on with that of its supervised pretraining (`pretrain` keeps none).
+As in the code there are no over-clustering heads, unless they are asked for, and small crops have no relations.
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ class CrNcd(Uno):
     def forward(
         self, features: Sequence[Tensor], labels: Tensor, *, second: Sequence[Tensor] = ()
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        scores, parts = self.unified(torch.cat(list(features)), labels)
+        scores, parts = self.unified(features, labels)
         loss, pool = torch.stack(list(parts.values())).mean(), labels < 0
-        views = zip(*[head.chunk(2) for head in scores], strict=True)
         terms = [
-            self.relations([head[pool] for head in heads], before[pool])
-            for heads, before in zip(views, second, strict=True)
+            self.relations([views[number][pool] for views in scores], before[pool])
+            for number, before in enumerate(second)
         ]
         parts["relations"] = torch.stack(terms).mean()
         loss = loss + self.relation.relation_weight * parts["relations"]

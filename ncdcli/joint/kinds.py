@@ -173,6 +173,7 @@ class Uno(JointSection):
     """UNO: one cross-entropy over known and novel classes, with even pseudo-labels for the pool."""
 
     settings: ClassVar[tuple[str, ...]] = ("ncd",)
+    compares_small_crops: ClassVar[bool] = True
 
     kind: Literal["uno"] = "uno"
     temperature: float = Field(0.1, gt=0, description="of the cosines")

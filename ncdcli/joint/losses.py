@@ -13,7 +13,8 @@ from torch.nn import functional as F
 def swapped_cross_entropy(logits: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """Mean over samples and ordered pairs of two views of the cross-entropy of one with the other's target.
 
-    `logits` and `targets` hold a (b, k) tensor for each of at least two views; targets are probabilities.
+    `logits` holds a (b, k) tensor for each of at least two views, `targets` probabilities for these or for the first of
+    them: the other views then predict all of these.
     """
     terms = [
         -(target * F.log_softmax(other, dim=1)).sum(1).mean()

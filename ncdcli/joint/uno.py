@@ -4,9 +4,12 @@ One cross-entropy over known and novel classes. The target of a labelled sample 
 an assignment to novel classes that fills them equally in the batch (Sinkhorn-Knopp), and each view predicts the target
 of the other one. Several novel heads, and as many that over-cluster, are trained side by side.
 
-Differences from the released code: views are two (it can add small crops); prototypes are scaled to unit length when
-they are used in place of after each step; and the known ones start from the class means of the pretrained embeddings,
-where the code goes on with the classifier of its supervised pretraining, which our `pretrain` does not keep.
+With `augment.small_crops` (the released code's `--multicrop`), views that show less of the image predict the targets of
+both full ones, and make none.
+
+Differences from the released code: prototypes are scaled to unit length when they are used in place of after each step;
+and the known ones start from the class means of the pretrained embeddings, where the code goes on with the classifier
+of its supervised pretraining, which our `pretrain` does not keep.
 """
 
 from __future__ import annotations
@@ -50,26 +53,35 @@ class Uno(JointMethod):
         self.head.losses.zero_()
 
     def forward(self, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        _, parts = self.unified(torch.cat(list(features)), labels)
+        _, parts = self.unified(features, labels)
         loss = torch.stack(list(parts.values())).mean()
         return loss, {name: part.detach() for name, part in parts.items()}
 
-    def unified(self, both: Tensor, labels: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """(2b, k) scores of both views by each novel head, and the losses that UNO averages."""
-        scores = self.head.all_scores(both)
+    def unified(self, features: Sequence[Tensor], labels: Tensor) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
+        """(b, k) scores of each view by each novel head, `scores[head][view]`, and the losses that UNO averages."""
+        scores = self.scores(features)
         clusters = self.swapped(scores, labels)
         self.head.losses += clusters.detach()
         parts = {"clusters": clusters.mean()}
         if len(self.wide):
-            parts["overclusters"] = self.swapped(self.head.all_scores(both, self.wide), labels).mean()
+            parts["overclusters"] = self.swapped(self.scores(features, self.wide), labels).mean()
         return scores, parts
 
-    def swapped(self, scores: Sequence[Tensor], labels: Tensor) -> Tensor:
-        """(heads,) swapped cross-entropy of each head's (2b, n_known + …) scores."""
+    def scores(self, features: Sequence[Tensor], heads: nn.ModuleList | None = None) -> list[list[Tensor]]:
+        """(b, n_known + …) scores of each view by each of the `heads`, whose batch norms see one size at a time."""
+        sizes = [views for views in (features[: self.views], features[self.views :]) if len(views)]
+        joined = [self.head.all_scores(torch.cat(list(views)), heads) for views in sizes]
+        return [
+            [view for size, views in zip(of_head, sizes, strict=True) for view in size.chunk(len(views))]
+            for of_head in zip(*joined, strict=True)
+        ]
+
+    def swapped(self, scores: Sequence[Sequence[Tensor]], labels: Tensor) -> Tensor:
+        """(heads,) swapped cross-entropy of each head's scores of views, of which the full ones make targets."""
         losses = []
-        for both in scores:
-            views = both.chunk(2)
-            losses.append(swapped_cross_entropy(views, [self.targets(view, labels) for view in views]))
+        for views in scores:
+            targets = [self.targets(view, labels) for view in views[: self.views]]
+            losses.append(swapped_cross_entropy(views, targets))
         return torch.stack(losses)
 
     @torch.no_grad()

@@ -48,6 +48,7 @@ class Backbone(nn.Module):
     n_inputs: int | None = None  # numbers in a prepared sample, where the backbone is made for one size
     preparation: ImagePreparation | None = None  # images only
     channels_last: bool = False  # convolutions that are faster with the channels innermost
+    any_size: bool = False  # takes images of other sizes than `preparation` makes
 
     def forward(self, inputs: Tensor) -> Tensor:
         raise NotImplementedError

@@ -28,6 +28,7 @@ class TimmBackbone(Backbone):
         self.preparation = preparation
         self.dim = int(model.num_features)  # type: ignore[arg-type]
         self.channels_last = not hasattr(model, "patch_embed")
+        self.any_size = self.channels_last and not getattr(model, "pretrained_cfg", {}).get("fixed_input_size", False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, 3, size, size) -> (b, dim)."""

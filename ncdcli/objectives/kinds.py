@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import Section
+from ncdcli.recipe.base import ADDED, Section
 
 # Each value is a class with the interface of `ncdcli.objectives.base.Objective`.
 KINDS = {
@@ -27,6 +27,7 @@ class ObjectiveSection(Section):
     uses_pool: ClassVar[bool] = False  # also trains on samples without a label; otherwise labelled rows only
     reconstructs: ClassVar[bool] = False  # compares something with the inputs: needs a backbone that mirrors
     masks: ClassVar[bool] = False  # learns from `augment.mask`
+    compares_small_crops: ClassVar[bool] = False  # has a use for `augment.small_crops`
 
 
 class NoObjective(ObjectiveSection):
@@ -151,6 +152,15 @@ class Augment(Section):
     grayscale: float = Field(0.0, ge=0, le=1, description="probability")
     noise: float = Field(0.0, ge=0, description="sd of Gaussian noise, in units of the (scaled) input")
     mask: float = Field(0.0, ge=0, lt=1, description="fraction of input features set to another sample's value")
+    small_crops: Annotated[int, ADDED] = Field(
+        0, ge=0, description="so many more views that are smaller and show less of the image (UNO: 2)"
+    )
+    small_size: Annotated[int | None, ADDED] = Field(
+        None, ge=4, description="side of these in pixels; must be given (UNO: 18 of 32, 96 of 224)"
+    )
+    small_area: Annotated[tuple[float, float], ADDED] = Field(
+        (0.3, 0.8), description="least and greatest part of the image's area that they show (ImageNet: [0.08, 0.5])"
+    )
 
 
 class TrainingConfig(Section):

@@ -106,6 +106,23 @@ def views_differ(backbone: BackboneConfig, training: Training) -> Faults:
         yield (training.name, "augment"), message, hint
 
 
+def small_crops_are_compared(training: Training) -> Faults:
+    """Small crops are for what compares them with the other views, and have a size and an area."""
+    augment, steps = training.config.augment, (training.name, "augment")
+    least, greatest = augment.small_area
+    if not 0 < least <= greatest <= 1:
+        message = f"[{least:g}, {greatest:g}] are no parts of an area, the least one first"
+        yield (*steps, "small_area"), message, "write e.g. `small_area: [0.3, 0.8]`"
+    if not augment.small_crops or training.config.epochs == 0:
+        return
+    if not training.learnt.compares_small_crops:
+        message = f"{training.called} has no use for small crops"
+        yield (*steps, "small_crops"), message, "leave them out: `uno` and `crncd` compare them"
+    elif augment.small_size is None:
+        message = "small crops have no size"
+        yield (*steps, "small_crops"), message, "set `small_size`, e.g. 18 where images are of 32 pixels, 96 of 224"
+
+
 def masks_something(training: Training) -> Faults:
     """What tells masked features needs some, and nothing else that changes features."""
     if not training.learnt.masks or training.config.epochs == 0:
@@ -167,5 +184,6 @@ def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig 
 
 TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
-    masks_something, embeddings_are_disturbed_as_vectors, method_fits_setting, method_has_k, head_is_trained,
+    masks_something, embeddings_are_disturbed_as_vectors, small_crops_are_compared, method_fits_setting,
+    method_has_k, head_is_trained,
 )  # fmt: skip

@@ -73,7 +73,7 @@ def _make_job(
     from ncdcli.joint.base import Task
     from ncdcli.joint.frozen import FrozenBackbone
     from ncdcli.models.embedder import load_backbone, table_encoder
-    from ncdcli.training.augment import check_augment
+    from ncdcli.training.augment import check_augment, check_sizes
     from ncdcli.training.batches import Source, Vectors, open_inputs
     from ncdcli.training.heldout import HeldOut
     from ncdcli.training.loop import Job
@@ -86,6 +86,7 @@ def _make_job(
         backbone = FrozenBackbone(backbone)
         source = Vectors(read_inputs(context.inputs)[1], "embeddings")
     check_augment(config.augment, source.spec.modality)
+    check_sizes(config.augment, backbone, section=NAME)
     k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
     task = Task(len(samples.known), k, samples.setting)
     method = _make_method(context, config, samples, backbone, task)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ncdcli.errors import RecipeError
-from ncdcli.models.backbone import ImagePreparation
+from ncdcli.models.backbone import Backbone, ImagePreparation
 from ncdcli.objectives.kinds import Augment
 
 
@@ -38,7 +38,7 @@ class Column(IntEnum):
 
 
 IMAGES_ONLY = (
-    "shift", "rotate", "zoom", "flip", "brightness", "contrast", "saturation", "grayscale",
+    "shift", "rotate", "zoom", "flip", "brightness", "contrast", "saturation", "grayscale", "small_crops",
 )  # fmt: skip
 
 
@@ -54,6 +54,15 @@ def check_augment(config: Augment, modality: str) -> None:
         raise RecipeError(f"{names}: for images only, and these samples are {modality}", hint="use `noise` or `mask`")
 
 
+def check_sizes(config: Augment, backbone: Backbone, *, section: str) -> None:
+    """RecipeError where small crops are asked for, and the backbone takes images of one size."""
+    if config.small_crops and not backbone.any_size:
+        raise RecipeError(
+            f"`{section}.augment.small_crops`: the backbone takes images of one size only",
+            hint="use a convolutional one such as `backbone: {kind: timm, name: resnet18}`, or leave small crops out",
+        )
+
+
 def augment_images(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
     """Views of images: (b, c, h, w) in [0, 1] and (b, PARAMETERS) in [0, 1) -> (b, c, h, w) in [0, 1]."""
     if config.resize_crop < 1 or config.shift or config.rotate or config.zoom:
@@ -65,14 +74,29 @@ def augment_images(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
     return _recolour(pixels, uniforms, config)
 
 
-def affine_maps(uniforms: Tensor, config: Augment, *, height: int, width: int) -> Tensor:
+def small_crops(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
+    """(b, c, small_size, small_size) views that show `small_area` of images, else drawn as `augment_images` does.
+
+    Without antialiasing: at most five pixels in three become one at the published sizes.
+    """
+    assert config.small_size is not None
+    theta = affine_maps(uniforms, config, height=pixels.shape[2], width=pixels.shape[3], area=config.small_area)
+    shape = [*pixels.shape[:2], config.small_size, config.small_size]
+    grid = F.affine_grid(theta.to(pixels.dtype), shape, align_corners=False)
+    pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return _recolour(pixels, uniforms, config)
+
+
+def affine_maps(
+    uniforms: Tensor, config: Augment, *, height: int, width: int, area: tuple[float, float] | None = None
+) -> Tensor:
     """(b, 2, 3) maps from output to input coordinates in [-1, 1], as `affine_grid` takes them.
 
     `resize_crop` draws area and aspect ratio (3/4 to 4/3) once and clips the window to the image, where torchvision
-    draws again up to ten times: the numbers of a view are then fixed in advance.
+    draws again up to ten times: the numbers of a view are then fixed in advance. `area`: other bounds of the area.
     """
     aspect = width / height
-    maps = _crop_map(uniforms, config)
+    maps = _crop_map(uniforms, *(area or (config.resize_crop, 1.0)))
     shift = 2 * config.shift * _signed(uniforms, Column.SHIFT_X, Column.SHIFT_Y)
     maps = maps @ _matrix(shift_x=shift[:, 0], shift_y=shift[:, 1])
     angle = pi / 180 * config.rotate * _signed(uniforms, Column.ROTATE)[:, 0]
@@ -84,9 +108,9 @@ def affine_maps(uniforms: Tensor, config: Augment, *, height: int, width: int) -
     return (maps @ _matrix(scale_x=side / zoom, scale_y=1 / zoom))[:, :2]
 
 
-def _crop_map(uniforms: Tensor, config: Augment) -> Tensor:
-    area = config.resize_crop + (1 - config.resize_crop) * uniforms[:, Column.AREA]
-    spread = log(4 / 3) if config.resize_crop < 1 else 0.0
+def _crop_map(uniforms: Tensor, least: float, greatest: float) -> Tensor:
+    area = least + (greatest - least) * uniforms[:, Column.AREA]
+    spread = log(4 / 3) if least < 1 else 0.0
     ratio = (spread * _signed(uniforms, Column.RATIO)[:, 0]).exp()
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     place = _signed(uniforms, Column.AREA_X, Column.AREA_Y)

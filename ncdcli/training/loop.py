@@ -26,7 +26,7 @@ from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, n_batches, plan_epoch
 from ncdcli.training.streams import Key, generator, torch_seeded
-from ncdcli.training.views import Views
+from ncdcli.training.views import EachSize, Views
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,7 +82,8 @@ class Trainer:
             job.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
-        self.backbone = _set_up(fabric, job.backbone)
+        crops = self.config.augment.small_crops
+        self.backbone = _set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
         self.objective = _set_up(fabric, job.objective)
         self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
         self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
@@ -109,7 +110,8 @@ class Trainer:
         job, config = self.job, self.config
         plan = plan_epoch(
             job.stream, epoch=epoch, rows=job.rows, labels=job.labels,
-            sampler=config.sampler, batch_size=config.batch_size, views=job.objective.views,
+            sampler=config.sampler, batch_size=config.batch_size,
+            views=job.objective.views + config.augment.small_crops,
         )  # fmt: skip
         rate = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
@@ -118,10 +120,10 @@ class Trainer:
         self.backbone.train()
         self.objective.train()
         started, first = time.monotonic(), self.state.batch
-        batches = enumerate(self.views.pairs(plan, self.fabric.device, start=first), first)
-        for batch, (inputs, clean) in batches:
+        batches = enumerate(self.views.batches(plan, self.fabric.device, start=first), first)
+        for batch, (inputs, clean, small) in batches:
             for phase in range(len(self.optimizers)):
-                self._step(plan, batch, inputs, clean, phase=phase)
+                self._step(plan, batch, inputs, clean, small, phase=phase)
             self.monitor.tick(1)
             self.state.batch = batch + 1
             if self.state.batch < plan.n_batches:
@@ -144,10 +146,11 @@ class Trainer:
         parts = forward_batches(self.job.backbone, self.job.source, self.job.rows, device=device)
         return torch.cat([features for _, features in parts])
 
-    def _step(self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor, *, phase: int) -> None:
+    def _step(
+        self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor, small: Tensor | None, *, phase: int
+    ) -> None:
         """One optimizer step on a batch, of which `inputs` is the part of this process, `clean` before disturbance."""
-        if self.job.backbone.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = self._ordered(inputs)
         world = self.fabric.world_size
         parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
         counts = [part.stop - part.start for part in parts]
@@ -156,7 +159,7 @@ class Trainer:
         labels = torch.from_numpy(self.job.labels[positions]).to(self.fabric.device)
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
         with torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device):
-            features = gather_views(self.fabric, self.backbone(inputs), counts)
+            features = self._embed(inputs, small, counts)
             seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
         for optimizer in self.optimizers:
@@ -170,6 +173,19 @@ class Trainer:
         for name, value in {"loss": loss, **parts_of_loss}.items():
             value = value.detach().float() * len(labels)
             self.state.sums[name] = self.state.sums.get(name, torch.zeros_like(value)) + value
+
+    def _ordered(self, inputs: Tensor) -> Tensor:
+        """The inputs as they lie in memory when the backbone is fastest."""
+        if self.job.backbone.channels_last and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int]) -> list[Tensor]:
+        """(b, dim) features of each view of the whole batch, those of small crops last."""
+        if small is None:
+            return gather_views(self.fabric, self.backbone(inputs), counts)
+        sizes = self.backbone(inputs, self._ordered(small))
+        return [view for features in sizes for view in gather_views(self.fabric, features, counts)]
 
     def _seen(
         self, shown: Tensor, clean: Tensor, counts: list[int], positions: NDArray[np.int64], phase: int

@@ -66,6 +66,15 @@ def test_the_loss_adds_the_relations_of_the_pool_to_that_of_uno(make_batch: Call
     assert bool(torch.isfinite(labelled_only))
 
 
+def test_small_crops_have_no_relations(make_batch: Callable[..., Any]) -> None:
+    features, labels = make_batch(views=4)
+    second, _ = make_batch(seed=1)
+    _, parts = made()(features, labels, second=second)
+    _, without = made()(features[:2], labels, second=second)
+    assert float(parts["relations"]) == pytest.approx(float(without["relations"]), rel=1e-5)
+    assert float(parts["clusters"]) != pytest.approx(float(without["clusters"]), rel=1e-3)
+
+
 def test_the_frozen_copy_stays_as_it_was_and_is_not_kept(train_jointly: Any, tmp_path: Path) -> None:
     fresh = make_joint_job(tmp_path, Config(**SMALL), setting="ncd").objective
     job = train_jointly("run", Config(**SMALL), epochs=2, setting="ncd")

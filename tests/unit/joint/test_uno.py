@@ -43,21 +43,30 @@ def test_targets_are_classes_and_even_assignments(make_batch: Callable[..., Any]
 
 
 @pytest.mark.parametrize("factor", [0, 2])
-def test_the_loss_is_swapped_cross_entropy_over_all_heads(make_batch: Callable[..., Any], factor: float) -> None:
+@pytest.mark.parametrize("small", [0, 2])
+def test_the_loss_is_swapped_cross_entropy_over_all_heads(
+    make_batch: Callable[..., Any], factor: float, small: int
+) -> None:
+    """Small crops, the last views, predict the targets of both full ones and make none."""
     method = made(heads=3, overcluster_factor=factor)
-    features, labels = make_batch()
+    features, labels = make_batch(views=2 + small)
     loss, _ = method(features, labels)
 
+    def views_of(head: Any, size: Any) -> Any:
+        joined = torch.cat(size)
+        known = F.normalize(joined, dim=1) @ F.normalize(method.head.known.weight, dim=1).T / 0.1
+        novel = F.normalize(head.mlp(joined), dim=1) @ F.normalize(head.classifier.weight, dim=1).T / 0.1
+        return list(torch.cat([known, novel], dim=1).chunk(len(size)))
+
     def slow(heads: Any) -> float:
-        both = torch.cat(features)
-        known = F.normalize(both, dim=1) @ F.normalize(method.head.known.weight, dim=1).T / 0.1
         total = 0.0
         for head in heads:
-            novel = F.normalize(head.mlp(both), dim=1) @ F.normalize(head.classifier.weight, dim=1).T / 0.1
-            views = torch.cat([known, novel], dim=1).chunk(2)
-            for one, other in (views, views[::-1]):
+            full = views_of(head, features[:2])
+            views = full + (views_of(head, features[2:]) if small else [])
+            for number, one in enumerate(full):
                 target = method.targets(one.detach(), labels)
-                total += float(-(target * other.log_softmax(1)).sum(1).mean()) / 2
+                for other in views[:number] + views[number + 1 :]:
+                    total += float(-(target * other.log_softmax(1)).sum(1).mean().detach()) / (2 * (len(views) - 1))
         return total / len(heads)
 
     expected = slow(method.head.novel) if not factor else (slow(method.head.novel) + slow(method.wide)) / 2

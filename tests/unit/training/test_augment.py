@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import ImagePreparation
 from ncdcli.objectives.kinds import Augment
-from ncdcli.training.augment import Column, augment_images, check_augment, normalise
+from ncdcli.training.augment import Column, augment_images, check_augment, check_sizes, normalise, small_crops
 from ncdcli.training.sampler import PARAMETERS
 
 
@@ -165,3 +165,46 @@ def test_views_that_samples_cannot_have_are_refused() -> None:
 
 def test_brightness_never_leaves_the_range() -> None:
     assert math.isclose(float(augment_images(images(), uniforms(brightness=1.0), Augment(brightness=1.0)).max()), 1.0)
+
+
+def crops(**fields: Any) -> Augment:
+    return Augment(small_crops=1, **fields)
+
+
+def test_a_small_crop_of_the_whole_image_is_the_mean_of_its_pixels() -> None:
+    pixels = images(2)
+    given = small_crops(pixels, uniforms(2), crops(small_size=4, small_area=(1.0, 1.0)))
+    expected = pixels.unflatten(2, (4, 2)).unflatten(4, (4, 2)).mean((3, 5))
+    torch.testing.assert_close(given, expected)
+
+
+def test_a_small_crop_shows_a_part_at_its_place() -> None:
+    config = crops(small_size=4, small_area=(0.25, 0.25), resize_crop=0.9)  # the latter is of the full views
+    corner = small_crops(images(), uniforms(area_x=1.0, area_y=0.0), config)
+    torch.testing.assert_close(corner, images()[..., :4, 4:])
+    mirrored = small_crops(
+        images(), uniforms(area_x=1.0, area_y=0.0, flip=0.1), config.model_copy(update={"flip": True})
+    )
+    torch.testing.assert_close(mirrored, images()[..., :4, 4:].flip(-1))
+
+
+def test_the_area_of_a_small_crop_is_between_its_bounds() -> None:
+    from ncdcli.training.augment import affine_maps
+
+    table = torch.rand(500, PARAMETERS, generator=torch.Generator().manual_seed(1))
+    areas = affine_maps(table, crops(small_size=4), height=8, width=8, area=(0.3, 0.5))[:, :2, :2].det().abs()
+    torch.testing.assert_close(areas, 0.3 + 0.2 * table[:, Column.AREA])  # no side is longer than the image's
+
+
+def test_small_crops_need_images_and_a_backbone_for_any_size() -> None:
+    from ncdcli.models.backbone import InputSpec
+    from ncdcli.models.build import build_backbone
+    from ncdcli.models.kinds import Mlp, SmallCnn
+
+    config, spec = crops(small_size=4), InputSpec("images", (3, 8, 8), 3)
+    with pytest.raises(RecipeError, match="small_crops"):
+        check_augment(config, "tables")
+    check_sizes(config, build_backbone(SmallCnn(), spec), section="joint_training")
+    check_sizes(Augment(), build_backbone(Mlp(), spec), section="joint_training")
+    with pytest.raises(RecipeError, match=r"`joint_training\.augment\.small_crops`: the backbone takes"):
+        check_sizes(config, build_backbone(Mlp(), spec), section="joint_training")

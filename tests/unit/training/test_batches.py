@@ -14,6 +14,7 @@ from ncdcli.data.tables import TableEncoder
 from ncdcli.errors import DataError
 from ncdcli.models.backbone import ImagePreparation, InputSpec
 from ncdcli.objectives.kinds import Augment
+from ncdcli.training.augment import augment_images, small_crops
 from ncdcli.training.batches import ArrayImages, Draw, FileImages, Vectors, open_inputs, resize
 from ncdcli.training.sampler import plan_epoch
 from ncdcli.training.views import Views
@@ -182,3 +183,43 @@ def test_noise_has_its_standard_deviation() -> None:
     noise = views_of(vectors, None, Augment(noise=0.5), processes=1)
     assert abs(float(noise.std()) - 0.5) < 5 * 0.5 / (2 * noise.numel()) ** 0.5
     assert not torch.equal(noise[0], noise[1])
+
+
+def crop_plan(rows: int = 7) -> Any:
+    """Two full views and three small ones of each row."""
+    stream, order = np.random.SeedSequence(3), np.arange(rows)
+    return plan_epoch(stream, epoch=2, rows=order, labels=order, sampler="shuffle", batch_size=4, views=5)
+
+
+def test_the_last_views_of_a_plan_are_small_crops() -> None:
+    augment = Augment(resize_crop=0.5, flip=True, brightness=0.2, small_crops=3, small_size=5)
+    pixels, plan = np.stack([photo(10, 10) for _ in range(7)]), crop_plan()
+    views = Views(ArrayImages(pixels), ImagePreparation(None), augment, np.random.SeedSequence(3), np.arange(7))
+    for number, shown in enumerate(views.batches(plan, CPU)):
+        part = plan.part(number)
+        images = torch.from_numpy(pixels[plan.order[part]]).permute(0, 3, 1, 2) / 255
+        drawn = [torch.from_numpy(plan.uniforms[part, view]) for view in range(5)]
+        full = torch.cat([augment_images(images, drawn[view], augment) for view in (0, 1)])
+        small = torch.cat([small_crops(images, drawn[view], augment) for view in (2, 3, 4)])
+        assert shown.small is not None
+        assert shown.small.shape == (3 * len(images), 3, 5, 5)
+        torch.testing.assert_close(shown.inputs, full)
+        torch.testing.assert_close(shown.small, small)
+
+
+def test_the_number_of_processes_changes_no_small_crop() -> None:
+    augment = Augment(resize_crop=0.5, noise=0.1, small_crops=3, small_size=5)
+    images, preparation = ArrayImages(np.stack([photo(10, 10) for _ in range(7)])), ImagePreparation(8, 0.8)
+
+    def small(processes: int) -> torch.Tensor:
+        parts = []
+        for rank in range(processes):
+            views = Views(
+                images, preparation, augment, np.random.SeedSequence(3), np.arange(7), rank=rank, processes=processes
+            )
+            parts.append([shown.small.unflatten(0, (3, -1)) for shown in views.batches(crop_plan(), CPU)])  # type: ignore[union-attr]
+        return torch.cat([torch.cat(batch, dim=1) for batch in zip(*parts, strict=True)], dim=1)
+
+    alone = small(1)
+    assert alone.shape == (3, 7, 3, 5, 5)
+    assert torch.allclose(small(2), alone, atol=1e-5)
