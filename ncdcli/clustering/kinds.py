@@ -147,7 +147,9 @@ class NcdSpectral(ClusterSection):
 
 
 class Ward(ClusterSection):
-    """Ward's agglomerative clustering of embeddings that are smoothed by mean shift (CMS, Choi et al. 2024)."""
+    """Ward's clustering of embeddings that are smoothed by mean shift, which can find k (CMS, Choi et al. 2024)."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
 
     kind: Literal["ward"] = "ward"
     mean_shift: int = Field(

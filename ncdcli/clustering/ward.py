@@ -1,14 +1,16 @@
 """Ward's agglomerative clustering of rows that are smoothed by mean shift (CMS, Choi et al., CVPR 2024, section 3.4).
 
-Where we differ from the released code: the rounds of smoothing are chosen by the labelled training samples and no
-others. In the NCD setting, where the pool is clustered alone, the number of rounds is the one that is best for the
-labelled rows, clustered alone as well.
+Without a k, there are as many clusters as make the tree agree best with the labelled rows: the estimate `ward_acc`,
+made of the rows that are clustered, before they are smoothed. Where we differ from the released code: the rounds of
+smoothing are chosen by the labelled training samples and no others. In the NCD setting, where the pool is clustered
+alone, the number of rounds is the one that is best for the labelled rows, clustered alone as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,10 @@ from ncdcli.clustering.rows import Rows, as_rows, blocks, unit_rows
 from ncdcli.clustering.sampled import carried_over, cluster_means
 from ncdcli.clustering.sums import inertia
 from ncdcli.clustering.ward_tree import cut_tree, ward_tree
+from ncdcli.counting import ward_acc
+from ncdcli.counting.base import CountProblem
 from ncdcli.counting.candidates import stratified_rows
+from ncdcli.counting.kinds import WardAcc
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.matching import match_clusters, matched_counts
 from ncdcli.pipeline.context import Progress
@@ -52,14 +57,18 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
     nearest mean. How clusters get their names: see `cluster_without_labels`. Where fewer than k rows are distinct,
     there are fewer clusters.
 
-    Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
+    Raises DataError for embeddings that are not finite or too few, and without a k where no row has a label,
+    RecipeError for a k below the known classes.
     """
-    check_problem(problem, needs_k=True)
+    check_problem(problem)
     rows = as_rows(problem.embeddings)
     if rows.shape[1] == 1:
         config = config.model_copy(update={"mean_shift": 0})
     if config.mean_shift:
         rows = unit_rows(rows)
+    told: dict[str, Any] = {}
+    if problem.k is None:
+        problem, told = _with_best_k(problem, rows, config, rng, progress)
     known = np.flatnonzero(problem.labels >= 0)
 
     def divide(part: Rows, k: int) -> Division:
@@ -74,11 +83,23 @@ def cluster(problem: Problem, config: Ward, rng: np.random.Generator, progress: 
                 found = replace(chosen, clusters=_after(part[sample], chosen.best, k, config))
         clusters = carried_over(part, sample, found.clusters)
         statistics = {"rows": len(sample), "mean_shift_rounds": found.best, "labelled_accuracies": found.accuracies}
+        statistics |= told
         centres = cluster_means(part, clusters)
         return Division(clusters, inertia(part, clusters, centres), centres, statistics)
 
     clustering = cluster_without_labels(problem, rows, divide)
     return replace(clustering, centroids=unit_rows(clustering.centroids)) if config.mean_shift else clustering
+
+
+def _with_best_k(
+    problem: Problem, rows: Rows, config: Ward, rng: np.random.Generator, progress: Progress
+) -> tuple[Problem, dict[str, Any]]:
+    """The problem with the k that labelled rows are for, and what `clustering.json` tells about it."""
+    counted = CountProblem(rows, problem.labels, problem.n_known, problem.novel_only)
+    estimate = ward_acc.estimate(counted, WardAcc(max_samples=config.max_samples), rng, progress)
+    assert estimate.k is not None
+    interval = None if estimate.interval is None else list(estimate.interval)
+    return replace(problem, k=estimate.k), {"k_interval": interval, "k_accuracy": estimate.statistics["accuracy"]}
 
 
 def shift(rows: Rows, *, alpha: float, neighbours: int) -> Rows:

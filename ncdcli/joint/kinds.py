@@ -13,6 +13,7 @@ from ncdcli.recipe.base import Section
 KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
     "gpc": "ncdcli.joint.gpc:Gpc",
+    "cms": "ncdcli.joint.cms:Cms",
     "pim": "ncdcli.joint.pim:Pim",
     "dtc": "ncdcli.joint.dtc:Dtc",
     "mcl": "ncdcli.joint.mcl:Mcl",
@@ -100,6 +101,20 @@ class Gpc(ProjectorSection):
     first_k: int | None = Field(
         None, ge=1, description="clusters that they begin with; default: k, or twice the known classes"
     )
+
+
+class Cms(ProjectorSection):
+    """CMS: InfoNCE between views that are drawn to the mean of their nearest samples (contrastive mean shift)."""
+
+    k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
+    classifies: ClassVar[bool] = False
+
+    kind: Literal["cms"] = "cms"
+    unsupervised_temperature: float = Field(0.3, gt=0, description="of InfoNCE (fine-grained classes: 0.25)")
+    projector_out: int = Field(768, ge=1, description="values of an embedding, which the losses compare")
+    projector_bottleneck: int = Field(256, ge=1, description="values before the last layer, scaled to unit length")
+    alpha: float = Field(0.5, gt=0, le=1, description="how far a view is moved to the mean of its neighbours")
+    neighbours: int = Field(8, ge=1, description="nearest samples by cosine, as an epoch finds them")
 
 
 class Pim(JointSection):
@@ -215,7 +230,7 @@ class CrNcd(Uno):
 
 
 JointConfig = Annotated[
-    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
+    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Cms | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
 ]
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import cut_tree, linkage
@@ -6,6 +8,9 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import Ward
 from ncdcli.clustering.rows import unit_rows
 from ncdcli.clustering.ward import cluster, labelled_accuracy, shift
+from ncdcli.counting import ward_acc
+from ncdcli.counting.base import CountProblem
+from ncdcli.counting.kinds import WardAcc
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import adjusted_rand
@@ -142,3 +147,23 @@ def test_bad_input_is_refused(silent):
     rows[7] = np.nan
     with pytest.raises(DataError, match="row 7 of 150"):
         solve(Problem(rows, labels, 3, 5), silent)
+
+
+@pytest.mark.parametrize(("setting", "n_known"), [("gcd", 3), ("ncd", 2)])
+def test_without_a_k_it_is_the_estimate_of_ward_acc(silent, setting, n_known):
+    rows, classes = blobs(1, k=6)
+    labels = half_labelled(classes, n_known) if setting == "gcd" else np.where(classes < n_known, classes, -1)
+    problem = Problem(rows, labels, n_known, None, setting == "ncd")
+    counted = CountProblem(unit_rows(rows), labels, n_known, setting == "ncd")
+    estimate = ward_acc.estimate(counted, WardAcc(max_samples=10_000), np.random.default_rng(0), silent)
+    answer = solve(problem, silent)
+    assert answer.k == estimate.k == 6
+    assert answer.statistics["k_interval"] == list(estimate.interval)
+    given = solve(replace(problem, k=6), silent)
+    assert agreement(answer.assignments, given.assignments) == 1
+
+
+def test_without_a_k_and_without_labels_there_is_nothing_to_count_by(silent):
+    rows, _ = blobs()
+    with pytest.raises(DataError, match="counts classes by the labelled samples"):
+        solve(Problem(rows, np.full(len(rows), -1), 0, None), silent)
