@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,12 @@ class TableEncoder:
     def dim(self) -> int:
         """Length of an encoded row."""
         return len(self.numeric) + sum(len(column.categories) for column in self.categorical)
+
+    @property
+    def one_hot(self) -> tuple[tuple[int, int], ...]:
+        """(first, end) of the places in an encoded row that stand for the texts of one column."""
+        ends = np.cumsum([len(self.numeric), *(len(column.categories) for column in self.categorical)]).tolist()
+        return tuple(pairwise(ends))
 
     @classmethod
     def fit(cls, inputs: TableInputs, rows: NDArray[np.int64]) -> TableEncoder:

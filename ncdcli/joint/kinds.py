@@ -22,6 +22,7 @@ KINDS = {
     "uno": "ncdcli.joint.uno:Uno",
     "autonovel": "ncdcli.joint.autonovel:AutoNovel",
     "crncd": "ncdcli.joint.crncd:CrNcd",
+    "tabular_ncd": "ncdcli.joint.tabular_ncd:TabularNcd",
 }
 
 
@@ -33,6 +34,7 @@ class JointSection(ObjectiveSection):
     trains_backbone: ClassVar[bool] = True  # False: learns from the embeddings that `embed` wrote
     settings: ClassVar[tuple[str, ...]] = ("gcd", "ncd")  # of the data, that the method is made for
     k: ClassVar[Literal["needs", "may find", "finds"]] = "needs"  # may find: where `estimate_k` leaves k to it
+    interpolates: ClassVar[bool] = False  # makes views between samples: inputs are vectors
     classifies: ClassVar[bool] = True  # has a classifier over all classes: writes `logits.npy`, as `head` needs
 
 
@@ -229,8 +231,38 @@ class CrNcd(Uno):
     relation_temperature: float = Field(4.0, gt=0, description="of both distributions, times `temperature`")
 
 
+class TabularNcd(JointSection):
+    """TabularNCD: pairs of near pool samples are put in one novel class, and views lie between neighbours."""
+
+    views: ClassVar[int] = 1  # the second one it makes itself
+    settings: ClassVar[tuple[str, ...]] = ("ncd",)
+    interpolates: ClassVar[bool] = True
+
+    kind: Literal["tabular_ncd"] = "tabular_ncd"
+    top_k: float = Field(
+        10.0, gt=0, le=100, description="share of pool samples that are of one's class: the nearest in the batch"
+    )
+    top_k_unit: Literal["percent", "fraction"] = Field(
+        "percent", description="15: 15 % (2022; what the code of 2024 computes), or 0.15: 15 % (as 2024's text has it)"
+    )
+    top_k_of: Literal["half_batch", "pool"] = Field(
+        "half_batch", description="of half the samples in the batch (2022), or of its pool samples (2024)"
+    )
+    classifier_weight: float = Field(0.8, ge=0, le=1, description="w₁: of cross-entropy; 1 − w₁ of its consistency")
+    clustering_weight: float = Field(0.8, ge=0, le=1, description="w₂: of the loss on pairs; 1 − w₂ of its consistency")
+    neighbours: int = Field(5, ge=1, description="nearest samples, of which a view is drawn towards one")
+    memory: int = Field(2000, ge=0, description="samples seen last that can be such neighbours, labelled or not each")
+    steps: Literal["alternating", "joint"] = Field(
+        "alternating", description="an optimizer for the classifier's loss, then one for the other (2022), or one for "
+        "the sum (the code of 2024)"
+    )  # fmt: skip
+    clustering_lr: float | None = Field(
+        None, gt=0, description="learning rate of the second optimizer, before `schedule`; default: `optimizer.lr`"
+    )
+
+
 JointConfig = Annotated[
-    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Cms | Pim | Dtc | Mcl | Kcl, Field(discriminator="kind")
+    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Cms | Pim | Dtc | Mcl | Kcl | TabularNcd, Field(discriminator="kind")
 ]
 
 

@@ -16,7 +16,8 @@ from ncdcli.models.kinds import Mlp as Config
 class Mlp(Backbone):
     """Linear, ReLU, batch norm and dropout for each hidden layer, then a linear layer to the embedding.
 
-    The encoder of PBN (Troisemaine et al., DMKD 2024) has this order; its widths are 3/4 and 1/2 of the inputs.
+    The encoder of PBN (Troisemaine et al., DMKD 2024) has this order; its widths are 3/4 and 1/2 of the inputs. That of
+    TabularNCD (ICKG 2022) has as many as inputs everywhere, and no batch norm.
     """
 
     def __init__(self, config: Config, inputs: InputSpec) -> None:
@@ -30,7 +31,8 @@ class Mlp(Backbone):
             self.preparation = ImagePreparation(None, mean=(0.5,) * channels, std=(0.5,) * channels, channels=channels)
         self.n_inputs, self.dim, self.dropout = prod(inputs.shape), config.dim, config.dropout
         self.widths = [self.n_inputs, *(layer_width(width, self.n_inputs) for width in config.hidden), self.dim]
-        self.layers = nn.Sequential(nn.Flatten(), *_layers(self.widths, self.dropout))
+        self.batch_norm = config.batch_norm
+        self.layers = nn.Sequential(nn.Flatten(), *self._layers(self.widths))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, …) -> (b, dim)."""
@@ -38,20 +40,21 @@ class Mlp(Backbone):
 
     def mirror(self) -> nn.Module:
         """The same layers from the embedding back to the inputs, with a linear output."""
-        return nn.Sequential(*_layers(self.widths[::-1], self.dropout))
+        return nn.Sequential(*self._layers(self.widths[::-1]))
+
+    def _layers(self, widths: Sequence[int]) -> list[nn.Module]:
+        *hidden, last = pairwise(widths)
+        layers: list[nn.Module] = []
+        for before, after in hidden:
+            layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+            layers += [nn.BatchNorm1d(after)] if self.batch_norm else []
+            layers += [nn.Dropout(self.dropout)]
+        return [*layers, nn.Linear(*last)]
 
 
 def layer_width(width: int | float, inputs: int) -> int:
     """Numbers in a hidden layer; one with a decimal point is a fraction of the inputs, rounded down to 1 or more."""
     return width if isinstance(width, int) else max(1, floor(width * inputs))
-
-
-def _layers(widths: Sequence[int], dropout: float) -> list[nn.Module]:
-    *hidden, last = pairwise(widths)
-    layers: list[nn.Module] = []
-    for before, after in hidden:
-        layers += [nn.Linear(before, after), nn.ReLU(inplace=True), nn.BatchNorm1d(after), nn.Dropout(dropout)]
-    return [*layers, nn.Linear(*last)]
 
 
 def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:

@@ -37,6 +37,7 @@ class Objective(nn.Module):
 
     uses_positions: bool = False
     refreshes: bool = False  # `refresh` is called when an epoch begins
+    makes_views: bool = False  # the source gives one view of each sample, and `make_views` the second one
 
     def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:
         super().__init__()
@@ -77,6 +78,13 @@ class Objective(nn.Module):
 
         Not called where an epoch is resumed: the buffers are then those of the checkpoint.
         """
+
+    def make_views(self, rows: Tensor, labels: Tensor, rng: np.random.Generator) -> Tensor:
+        """(b, n_inputs) second views of a whole batch, with `makes_views`: called once a batch, before its steps.
+
+        `rows` (b, n_inputs) are the prepared inputs. It is the same in every process; what it keeps lies in buffers.
+        """
+        raise NotImplementedError
 
     def after_step(self, backbone: Backbone) -> None:
         """What follows each optimizer step: unit lengths, moving averages."""

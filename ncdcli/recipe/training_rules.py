@@ -12,7 +12,7 @@ from typing import Any
 from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import DataConfig
-from ncdcli.joint.kinds import JointTrainingConfig
+from ncdcli.joint.kinds import JointTrainingConfig, TabularNcd
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.objectives.kinds import Augment, ObjectiveSection, PretrainConfig, TrainingConfig
 from ncdcli.recipe.card_rules import Faults
@@ -106,6 +106,27 @@ def views_differ(backbone: BackboneConfig, training: Training) -> Faults:
         yield (training.name, "augment"), message, hint
 
 
+def views_are_between_vectors(backbone: BackboneConfig, joint_training: JointTrainingConfig | None) -> Faults:
+    """What lies between two samples is a sample where these are vectors."""
+    if joint_training is not None and joint_training.method.interpolates and not backbone.mirrors:
+        kind = joint_training.method.kind
+        message = f"method `{kind}` makes views between vectors, which backbone `{backbone.kind}` does not take"
+        yield ("joint_training", "method", "kind"), message, "set `backbone: {kind: mlp}`"
+
+
+def pairs_are_told_well(joint_training: JointTrainingConfig | None) -> Faults:
+    """A fraction of the neighbours is at most all of them, and a rate of its own needs an optimizer of its own."""
+    method = None if joint_training is None else joint_training.method
+    if not isinstance(method, TabularNcd):
+        return
+    if method.top_k_unit == "fraction" and method.top_k > 1:
+        message = f"{method.top_k:g} is no fraction"
+        yield ("joint_training", "method", "top_k"), message, "write e.g. 0.1, or set `top_k_unit: percent`"
+    if method.steps == "joint" and method.clustering_lr is not None:
+        message = "with `steps: joint` there is one optimizer"
+        yield ("joint_training", "method", "clustering_lr"), message, "leave it out: it has `optimizer.lr`"
+
+
 def small_crops_are_compared(training: Training) -> Faults:
     """Small crops are for what compares them with the other views, and have a size and an area."""
     augment, steps = training.config.augment, (training.name, "augment")
@@ -184,6 +205,6 @@ def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig 
 
 TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
-    masks_something, embeddings_are_disturbed_as_vectors, small_crops_are_compared, method_fits_setting,
-    method_has_k, head_is_trained,
+    views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
+    small_crops_are_compared, method_fits_setting, method_has_k, head_is_trained,
 )  # fmt: skip

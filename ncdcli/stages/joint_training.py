@@ -88,7 +88,9 @@ def _make_job(
     check_augment(config.augment, source.spec.modality)
     check_sizes(config.augment, backbone, section=NAME)
     k = json.loads(context.inputs["estimate_k/k.json"].read_text("utf-8"))["k"]
-    task = Task(len(samples.known), k, samples.setting)
+    encoder = table_encoder(card)
+    one_hot = encoder.one_hot if encoder is not None and config.method.trains_backbone else ()
+    task = Task(len(samples.known), k, samples.setting, one_hot)
     method = _make_method(context, config, samples, backbone, task)
     rows = clustered_rows(samples)
     held_out = HeldOut.of(source, samples) if len(samples.rows("validation")) else None

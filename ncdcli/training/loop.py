@@ -122,6 +122,7 @@ class Trainer:
         started, first = time.monotonic(), self.state.batch
         batches = enumerate(self.views.batches(plan, self.fabric.device, start=first), first)
         for batch, (inputs, clean, small) in batches:
+            inputs = self._with_made_views(plan, batch, inputs)
             for phase in range(len(self.optimizers)):
                 self._step(plan, batch, inputs, clean, small, phase=phase)
             self.monitor.tick(1)
@@ -146,17 +147,33 @@ class Trainer:
         parts = forward_batches(self.job.backbone, self.job.source, self.job.rows, device=device)
         return torch.cat([features for _, features in parts])
 
+    def _of_batch(self, plan: EpochPlan, batch: int) -> tuple[list[int], NDArray[np.int64], Tensor]:
+        """Samples of each process, and of the whole batch positions among the training rows and labels."""
+        world = self.fabric.world_size
+        parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
+        # `job.rows` ascends.
+        positions = np.searchsorted(self.job.rows, plan.order[plan.part(batch)])
+        labels = torch.from_numpy(self.job.labels[positions]).to(self.fabric.device)
+        return [part.stop - part.start for part in parts], positions, labels
+
+    def _with_made_views(self, plan: EpochPlan, batch: int, inputs: Tensor) -> Tensor:
+        """The inputs of this process, with the second views after them where the objective makes these itself."""
+        if not self.job.objective.makes_views:
+            return inputs
+        counts, _, labels = self._of_batch(plan, batch)
+        rng = generator(self.job.stream, Key.MADE_VIEWS, plan.epoch, batch)
+        with torch.no_grad():
+            (whole,) = gather_views(self.fabric, inputs.flatten(1), counts)
+            made = self.job.objective.make_views(whole, labels, rng)
+        start = sum(counts[: self.fabric.global_rank])
+        return torch.cat([inputs, made[start : start + len(inputs)].view_as(inputs)])
+
     def _step(
         self, plan: EpochPlan, batch: int, inputs: Tensor, clean: Tensor, small: Tensor | None, *, phase: int
     ) -> None:
         """One optimizer step on a batch, of which `inputs` is the part of this process, `clean` before disturbance."""
         inputs = self._ordered(inputs)
-        world = self.fabric.world_size
-        parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
-        counts = [part.stop - part.start for part in parts]
-        # `job.rows` ascends.
-        positions = np.searchsorted(self.job.rows, plan.order[plan.part(batch)])
-        labels = torch.from_numpy(self.job.labels[positions]).to(self.fabric.device)
+        counts, positions, labels = self._of_batch(plan, batch)
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
         with torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device):
             features = self._embed(inputs, small, counts)

@@ -20,6 +20,7 @@ class Key(IntEnum):
     DROPOUT = 4  # (epoch, batch, rank), and the phase after the first
     REFRESH = 5  # (epoch): what an objective renews when an epoch begins
     START = 6  # what a joint method starts from, beside its initial weights
+    MADE_VIEWS = 7  # (epoch, batch): views that an objective makes itself
 
 
 def generator(stream: np.random.SeedSequence, *key: int) -> np.random.Generator:

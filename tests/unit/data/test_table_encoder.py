@@ -48,6 +48,14 @@ def test_texts_become_one_column_each_and_new_or_missing_ones_none():
     assert encoder.dim == 2
 
 
+def test_it_says_which_places_stand_for_one_column():
+    data = inputs(["c", "d"], x=[1.0, 2, 3, 4], c=["red", "blue", "red", "grey"], d=["a", "b", None, "a"])
+    encoder = TableEncoder.fit(data, ALL)
+    assert encoder.one_hot == ((1, 4), (4, 6))
+    assert all(encoder.transform(data)[:, first:end].sum(1).max() == 1 for first, end in encoder.one_hot)
+    assert TableEncoder.fit(inputs(x=[1.0, 2, 3, 4]), ALL).one_hot == ()
+
+
 def test_a_numeric_column_named_categorical_is_one_hot_whole_numbers_as_one():
     encoder = TableEncoder.fit(inputs(["c"], c=[1, 2, 1, 2]), ALL)
     assert encoder.transform(inputs(["c"], c=[1.0, np.nan, 2.0])).tolist() == [[1, 0], [0, 0], [0, 1]]

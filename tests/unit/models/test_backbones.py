@@ -62,6 +62,9 @@ def test_mlp_has_layers_in_fractions_of_its_inputs_and_a_mirror() -> None:
     hidden = ["Linear", "ReLU", "BatchNorm1d", "Dropout"]
     assert order == ["Flatten", *hidden, *hidden, "Linear", *hidden, *hidden, "Linear"]
     assert build_backbone(Mlp(hidden=(0.1, 1.0)), InputSpec("tables", (4,))).widths == [4, 1, 4, 64]
+    plain = build_backbone(Mlp(hidden=(1.0,), dim=3, batch_norm=False), InputSpec("tables", (4,)))
+    assert [type(module).__name__ for module in plain.layers] == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
+    assert [type(module).__name__ for module in plain.mirror()] == ["Linear", "ReLU", "Dropout", "Linear"]
 
 
 def test_a_vit_trains_its_last_block_only_and_not_its_norm() -> None:
