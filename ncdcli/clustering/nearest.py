@@ -10,6 +10,9 @@ from ncdcli.clustering.threads import each
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
+_CALM_NARROW = 0.02  # the same where distances are cheap: few numbers a row, few centres
+_CHEAP = 2_500  # multiply-adds a row below which they are
+_FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
 
@@ -40,7 +43,8 @@ class Nearest:
         norms = squared_norms(near)
         known = self._centres is not None and len(near) == len(self._centres)
         rows = self._may_change(near, norms) if known and self._bounded else None
-        self._bounded = rows is not None or (len(near) > 1 and self._changed < _CALM * len(self.rows))
+        calm = _CALM_NARROW if near.size < _CHEAP else _CALM
+        self._bounded = rows is not None or (len(near) > 1 and self._changed < calm * len(self.rows))
         self._centres = near
         before = self._labels.copy()
         self._look(near, norms, rows)
@@ -85,12 +89,13 @@ class Nearest:
             self._labels[index] = best
             if not self._bounded:
                 return
-            at = np.arange(len(best)), best
+            here = np.arange(len(best))
             size = self.norms[index].astype(np.float64)
             noise = _NOISE * (size + largest)
-            self._upper[index] = np.sqrt(np.maximum(size + block[at], 0) + noise)
-            block[at] = np.inf
-            self._lower[index] = np.sqrt(np.maximum(size + block.min(axis=1) - noise, 0))
+            self._upper[index] = np.sqrt(np.maximum(size + block[here, best], 0) + noise)
+            block[here, best] = np.inf
+            second = block[here, block.argmin(axis=1)] if len(norms) <= _FEW else block.min(axis=1)
+            self._lower[index] = np.sqrt(np.maximum(size + second - noise, 0))
 
         count = len(self.rows) if chosen is None else len(chosen)
         self.looked_at += count

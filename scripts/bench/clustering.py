@@ -107,22 +107,27 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
             f" {ours / theirs:10.2f} {ours / reference:13.2f} | {rate / peak:7.2f}",
             flush=True,
         )
-    print(f"\nwhole fits, k-means++ (faiss: random), {RESTARTS} restarts, at most 100 iterations")
     print(
-        f"{'n':>7} {'d':>5} {'k':>4} |  ours s  faiss s  sklearn s | ours/faiss  ours/sklearn | inertia: ours/sklearn"
+        f"\nwhole fits, {RESTARTS} restarts, at most 100 iterations; k-means++ beside sklearn, random rows beside faiss"
+    )
+    print(
+        f"{'n':>7} {'d':>5} {'k':>4} |  ++: ours s  sklearn s  ratio  inertia ratio |"
+        "  random: ours s  faiss s  ratio  inertia ratio"
     )
     for n, d, k in shapes:
         rows, _ = make_blobs(n, d, k)
         found: dict[str, float] = {}
-        ours, theirs, reference = seconds(
+        ours, reference, random, theirs = seconds(
             partial(_keep, found, "ours", partial(_fit, rows, k)),
-            partial(faiss_kmeans, rows, k, 100, redo=RESTARTS),
             partial(_keep, found, "sklearn", partial(sklearn_kmeans, rows, k, 100, n_init=RESTARTS, random_state=0)),
+            partial(_keep, found, "random", partial(_fit, rows, k, seeding="random")),
+            partial(_keep, found, "faiss", partial(faiss_kmeans, rows, k, 100, redo=RESTARTS)),
             repeats=3 if n * d * k < 1e9 else 1,
         )
         print(
-            f"{n:7} {d:5} {k:4} | {ours:7.3f} {theirs:8.3f} {reference:10.3f} |"
-            f" {ours / theirs:10.2f} {ours / reference:13.2f} | {found['ours'] / found['sklearn']:.5f}",
+            f"{n:7} {d:5} {k:4} | {ours:11.3f} {reference:10.3f} {ours / reference:6.2f}"
+            f" {found['ours'] / found['sklearn']:14.5f} |"
+            f" {random:15.3f} {theirs:8.3f} {random / theirs:6.2f} {found['random'] / found['faiss']:14.5f}",
             flush=True,
         )
 
@@ -132,8 +137,8 @@ def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
         lloyd(rows, start, iterations=iterations)
 
 
-def _fit(rows: np.ndarray, k: int) -> float:
-    runs = fit(rows, k, restarts=RESTARTS, iterations=100, rng=np.random.default_rng(0))
+def _fit(rows: np.ndarray, k: int, seeding: str = "kmeans++") -> float:
+    runs = fit(rows, k, restarts=RESTARTS, iterations=100, rng=np.random.default_rng(0), seeding=seeding)
     return runs[best_of(runs)].objective
 
 
