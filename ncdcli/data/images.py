@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ncdcli.data.decoded import decoded_once
 from ncdcli.data.sources import ImageInputs
 from ncdcli.errors import DataError, MissingError, Problem
 from ncdcli.words import counted
@@ -104,7 +105,9 @@ def read_same_size(path: Path, *, side: int, channels: int) -> tuple[tuple[str, 
 def load_images(files: Sequence[Path], *, channels: int = 3, in_memory: bool = True) -> ImageInputs:
     """Images as one array where all are tiny and share a size, else as files to decode when they are needed."""
     read = read_gray if channels == 1 else read_rgb
-    array = _stack_tiny(files, read) if in_memory else None
+    array = None
+    if in_memory and max(image_size(files[0])) <= TINY:
+        array = decoded_once(files, lambda: _stack_tiny(files, read), channels=channels)
     if array is not None:
         return ImageInputs(array=array.reshape(*array.shape[:3], channels), channels=channels)
     return ImageInputs(array=None, files=[str(file) for file in files], read=read, channels=channels)

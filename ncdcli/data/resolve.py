@@ -32,8 +32,12 @@ def default_root() -> Path:
     """The folder that holds data sets: $NCD_DATA, else `ncd/data` in the user's cache folder."""
     if folder := os.environ.get("NCD_DATA"):
         return Path(folder).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "ncd" / "data"
+    return user_cache() / "data"
+
+
+def user_cache() -> Path:
+    """The folder `ncd` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ncd"
 
 
 def resolve_data(data: DataConfig) -> ResolvedData:
