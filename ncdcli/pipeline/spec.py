@@ -64,7 +64,7 @@ STAGES = (
         ("samples.csv", "classes.json", "source.json", "truth.csv?"), reads_data=True,
     ),
     StageSpec(
-        "pretrain", 1, "ncdcli.stages.pretrain", ("backbone", "pretrain"),
+        "pretrain", 2, "ncdcli.stages.pretrain", ("backbone", "pretrain"),
         ("split/samples.csv", "split/classes.json", "split/source.json"),
         ("model.json", "model.safetensors?", "metrics.jsonl?", "timing.jsonl?"),
         reads_data=True, distributed=True,
@@ -83,7 +83,7 @@ STAGES = (
         ("k.json", "scores.csv"),
     ),
     StageSpec(
-        "joint_training", 1, "ncdcli.stages.joint_training", ("joint_training",),
+        "joint_training", 2, "ncdcli.stages.joint_training", ("joint_training",),
         (
             "split/samples.csv", "split/classes.json", "split/source.json",
             "pretrain/model.json", "pretrain/model.safetensors?",

@@ -40,3 +40,17 @@ def test_norms_and_biases_can_be_spared_the_decay() -> None:
     groups = [([tuple(p.shape) for p in group["params"]], group["weight_decay"]) for group in spared.param_groups]
     assert groups == [([(4, 3)], 0.1), ([(4,), (4,), (4,)], 0.0)]
     assert spared.param_groups[0]["momentum"] == 0.9
+
+
+def test_adamw_takes_the_steps_of_the_plain_one() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(5, 3), torch.randn(4, 5, 3)
+    ours, plain = nn.Linear(3, 5, bias=False), nn.Parameter(start.clone())
+    ours.weight.data.copy_(start)
+    quick = make_optimizer(Optimizer(kind="adamw", lr=0.01, weight_decay=0.1), [ours])
+    slow = torch.optim.AdamW([plain], lr=0.01, weight_decay=0.1, foreach=False, fused=False)
+    for gradient in gradients:
+        ours.weight.grad, plain.grad = gradient.clone(), gradient.clone()
+        quick.step()
+        slow.step()
+    assert torch.allclose(ours.weight, plain, rtol=0, atol=1e-6)
