@@ -14,6 +14,7 @@ KINDS = {
     "simgcd": "ncdcli.joint.simgcd:SimGCD",
     "gpc": "ncdcli.joint.gpc:Gpc",
     "cms": "ncdcli.joint.cms:Cms",
+    "selex": "ncdcli.joint.selex:Selex",
     "pim": "ncdcli.joint.pim:Pim",
     "dtc": "ncdcli.joint.dtc:Dtc",
     "mcl": "ncdcli.joint.mcl:Mcl",
@@ -117,6 +118,26 @@ class Cms(ProjectorSection):
     projector_bottleneck: int = Field(256, ge=1, description="values before the last layer, scaled to unit length")
     alpha: float = Field(0.5, gt=0, le=1, description="how far a view is moved to the mean of its neighbours")
     neighbours: int = Field(8, ge=1, description="nearest samples by cosine, as an epoch finds them")
+
+
+class Selex(ProjectorSection):
+    """SelEx: contrasts at every level of a hierarchy of balanced clusters, in which near samples are negatives."""
+
+    classifies: ClassVar[bool] = False
+
+    kind: Literal["selex"] = "selex"
+    projector_out: int = Field(65536, ge=1, description="values that the losses compare; half of them for each level")
+    projector_bottleneck: int = Field(256, ge=1, description="values before the last layer, scaled to unit length")
+    smoothing: float = Field(
+        1.0, ge=0, le=1, description="of InfoNCE's target, spread over samples of other clusters (published: 1 CUB, "
+        "Cars; 0.5 Aircraft, Pets; 0.1 elsewhere)"
+    )  # fmt: skip
+    balance: float | None = Field(
+        1.0, ge=1, description="no cluster has more than so many times the mean size; null: any size"
+    )
+    restarts: int = Field(1, ge=1, description="of the semi-supervised k-means of a level; the lowest objective counts")
+    iterations: int = Field(10, ge=1, description="of each, at most")
+    refresh_epochs: int = Field(1, ge=1, description="after how many epochs the hierarchy is made again")
 
 
 class Pim(JointSection):
@@ -262,7 +283,8 @@ class TabularNcd(JointSection):
 
 
 JointConfig = Annotated[
-    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Cms | Pim | Dtc | Mcl | Kcl | TabularNcd, Field(discriminator="kind")
+    SimGCD | Uno | AutoNovel | CrNcd | ProtoGCD | Gpc | Cms | Selex | Pim | Dtc | Mcl | Kcl | TabularNcd,
+    Field(discriminator="kind"),
 ]
 
 
