@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ncdcli.joint.contrast_kinds import ProjectorSection
 from ncdcli.joint.heads import Projector
-from ncdcli.joint.kinds import ProjectorSection
 from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
 
 

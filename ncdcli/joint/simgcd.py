@@ -19,8 +19,8 @@ from torch import Tensor
 from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.contrast import contrast, detached, make_projector
+from ncdcli.joint.contrast_kinds import ContrastSection
 from ncdcli.joint.heads import CosineClassifier
-from ncdcli.joint.kinds import ContrastSection
 from ncdcli.joint.kinds import SimGCD as Config
 from ncdcli.joint.losses import labelled_cross_entropy, lack_of_mean_entropy, self_distillation
 from ncdcli.joint.ramps import linear_ramp

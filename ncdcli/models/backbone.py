@@ -57,6 +57,10 @@ class Backbone(nn.Module):
         """A decoder with fresh weights, the backbone the other way round: (b, dim) -> (b, n_inputs)."""
         raise NotImplementedError
 
+    def list_blocks(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The blocks in order, of which the last can be trained alone, and what is trained with the last; none: []."""
+        return [], []
+
     def trainable(self) -> list[nn.Parameter]:
         """Parameters that training moves; frozen blocks are left out."""
         return [p for p in self.parameters() if p.requires_grad]

@@ -37,6 +37,13 @@ class SmallCnn(Backbone):
         self.dropout = nn.Dropout(config.dropout)
         self.project = nn.Linear(channels * height * width, config.dim)
 
+    def list_blocks(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        groups: list[list[nn.Module]] = [[]]
+        for module in self.blocks:
+            groups += [[]] if isinstance(module, nn.MaxPool2d) else []
+            groups[-1].append(module)
+        return [nn.ModuleList(group) for group in groups], [self.project]
+
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, channels, height, width) -> (b, dim)."""
         return self.project(self.dropout(self.blocks(inputs).flatten(1)))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ncdcli.compat import import_timm
 from ncdcli.errors import MissingError, RecipeError
 from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
-from ncdcli.models.freeze import freeze_all_but_last
+from ncdcli.models.freeze import find_blocks, freeze_all_but_last
 from ncdcli.models.kinds import Timm as Config
 from ncdcli.models.weights import load_weights
 from ncdcli.words import did_you_mean
@@ -29,6 +29,9 @@ class TimmBackbone(Backbone):
         self.dim = int(model.num_features)  # type: ignore[arg-type]
         self.channels_last = not hasattr(model, "patch_embed")
         self.any_size = self.channels_last and not getattr(model, "pretrained_cfg", {}).get("fixed_input_size", False)
+
+    def list_blocks(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        return find_blocks(self.model)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, 3, size, size) -> (b, dim)."""

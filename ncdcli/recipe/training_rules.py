@@ -157,6 +157,19 @@ def masks_something(training: Training) -> Faults:
         yield noise, f"`{kind}` tells masked features by their change, and noise changes all", "leave it out"
 
 
+def last_blocks_are_some(joint_training: JointTrainingConfig | None) -> Faults:
+    """A number of blocks is none at least, and there are some to train."""
+    blocks = None if joint_training is None else joint_training.train_last_blocks
+    if joint_training is None or blocks is None:
+        return
+    steps: Steps = ("joint_training", "train_last_blocks")
+    if not joint_training.method.trains_backbone:
+        message = f"method `{joint_training.method.kind}` trains on embeddings, and no block"
+        yield steps, message, "leave it out"
+    elif isinstance(blocks, int) and blocks < 0:
+        yield steps, f"expected 0 or more, found {blocks}", "0 trains the heads alone, `all` everything"
+
+
 def embeddings_are_disturbed_as_vectors(joint_training: JointTrainingConfig | None) -> Faults:
     """What trains on embeddings sees no sample that could be turned or cut."""
     if joint_training is None or joint_training.method.trains_backbone:
@@ -207,4 +220,5 @@ TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
     views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
     small_crops_are_compared, method_fits_setting, method_has_k, head_is_trained,
+    last_blocks_are_some,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ncdcli.clustering.inputs import clustered_rows, clustering_problem, read_inputs
 from ncdcli.data.samples import Samples
@@ -14,7 +14,7 @@ from ncdcli.pipeline.context import StageContext
 
 if TYPE_CHECKING:
     from ncdcli.joint.base import JointMethod, Task
-    from ncdcli.models.backbone import ModelCard
+    from ncdcli.models.backbone import Backbone, ModelCard
     from ncdcli.training.loop import Job
 
 NAME = "joint_training"
@@ -80,6 +80,8 @@ def _make_job(
 
     backbone, card = load_backbone(context.inputs["pretrain/model.json"])
     source: Source
+    if config.train_last_blocks is not None:
+        freeze_anew(backbone, config.train_last_blocks, name=card.backbone["kind"])
     if config.method.trains_backbone:
         source = open_inputs(inputs, encoder=table_encoder(card), workers=context.resources.workers)
     else:
@@ -97,6 +99,15 @@ def _make_job(
     labels = samples.training_labels[rows]
     job = Job(backbone, method, source, rows, labels, held_out, config, context.stream, context.output, NAME)
     return job, card, task
+
+
+def freeze_anew(backbone: Backbone, count: int | Literal["all"], *, name: str) -> None:
+    """Leave gradients to the last `count` blocks, whatever was trained before. RecipeError where there are fewer."""
+    from ncdcli.models.freeze import freeze_all_but_last
+
+    backbone.requires_grad_(True)
+    field = f"{NAME}.train_last_blocks"
+    freeze_all_but_last(backbone, count, name=name, found=backbone.list_blocks(), field=field)
 
 
 def _make_method(

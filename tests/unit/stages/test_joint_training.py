@@ -18,14 +18,16 @@ from ncdcli.data.samples import Samples
 from ncdcli.data.sources import ImageInputs
 from ncdcli.errors import RecipeError
 from ncdcli.joint.kinds import JointTrainingConfig, SimGCD
+from ncdcli.models.backbone import InputSpec
+from ncdcli.models.build import build_backbone
 from ncdcli.models.embedder import load_embedder
-from ncdcli.models.kinds import SmallCnn
+from ncdcli.models.kinds import Mlp, SmallCnn
 from ncdcli.objectives.kinds import Augment, NoObjective, PretrainConfig
 from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.recipe.schema import EmbedConfig, EvaluateConfig
 from ncdcli.stages import cluster, estimate_k, evaluate
 from ncdcli.stages.embed import embed
-from ncdcli.stages.joint_training import check_selection, train_jointly
+from ncdcli.stages.joint_training import check_selection, freeze_anew, train_jointly
 from ncdcli.stages.pretrain import pretrain
 
 torch.set_num_threads(1)
@@ -115,6 +117,22 @@ def test_it_goes_on_from_the_pretrained_weights(tmp_path: Path) -> None:
     learnt = [name for name in before if "running" not in name and "tracked" not in name]
     assert all(torch.allclose(before[name], after[name], atol=1e-8) for name in learnt)
     assert run.array("logits").shape == (40, 4)
+
+
+@pytest.mark.parametrize(("blocks", "moved"), [(0, ()), (1, ("blocks.4", "blocks.5", "project")), ("all", None)])
+def test_only_the_last_blocks_are_trained(tmp_path: Path, blocks: Any, moved: Any) -> None:
+    Run(tmp_path).train(train_last_blocks=blocks, epochs=1)
+    before = load_file(tmp_path / "pretrain/model.safetensors")
+    after = load_file(tmp_path / "joint_training/model.safetensors")
+    changed = {name.rpartition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == ({name.rpartition(".")[0] for name in before} if moved is None else set(moved))
+
+
+def test_a_backbone_without_so_many_blocks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"`joint_training.train_last_blocks` is 3, and `small_cnn` has 2 blocks"):
+        Run(tmp_path).train(train_last_blocks=3)
+    with pytest.raises(RecipeError, match="`mlp` has no list of blocks"):
+        freeze_anew(build_backbone(Mlp(), InputSpec("tables", (4,))), 1, name="mlp")
 
 
 def test_new_samples_are_classified_as_those_of_the_run(tmp_path: Path) -> None:
