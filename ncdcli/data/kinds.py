@@ -62,6 +62,11 @@ class Torchvision(SourceSection):
 
     kind: Literal["torchvision"] = "torchvision"
     dataset: str = Field(description="name of the torchvision class, e.g. CIFAR100")
+    classes: Annotated[tuple[str, ...] | None, ADDED] = Field(
+        None,
+        description="the classes to use; a name that ends in `/` is all that begin with it (of Omniglot, besides "
+        "`Kannada/`: `background` and `evaluation`); default: all",
+    )
 
 
 class ImageFolder(SourceSection):

@@ -37,6 +37,7 @@ class Layout:
     side: int | None = None  # pixels, where all images share a size and are kept in memory
     channels: int = 3
     classes: Callable[[Any], list[str]] = field(default=lambda dataset: list(dataset.classes))
+    groups: Mapping[str, int] = field(default_factory=dict)  # name of many classes -> number of the object with them
     order: Callable[[str], str] | None = (
         None  # key that sorts class names, where torchvision's order is not the field's
     )
@@ -116,6 +117,6 @@ LAYOUTS: Mapping[str, Layout] = {
     "Omniglot": Layout(
         ("omniglot-py/images_background", "omniglot-py/images_evaluation"),
         {"train": ({"background": True}, {"background": False})}, _drawings,
-        channels=1, classes=lambda dataset: list(dataset._characters),
+        channels=1, classes=lambda dataset: list(dataset._characters), groups={"background": 0, "evaluation": 1},
     ),
 }  # fmt: skip

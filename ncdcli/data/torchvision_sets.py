@@ -17,7 +17,8 @@ from ncdcli.data.kinds import Torchvision
 from ncdcli.data.resolve import DOWNLOAD_HINT
 from ncdcli.data.sources import ImageInputs, Inputs, Listing
 from ncdcli.data.torchvision_layout import LAYOUTS, Content
-from ncdcli.errors import DataError, MissingError
+from ncdcli.errors import DataError, MissingError, Problem
+from ncdcli.words import did_you_mean
 
 ARCHIVES = (".gz", ".tgz", ".zip", ".tar")
 # Data sets that torchvision itself can no longer download, and what to put where.
@@ -33,6 +34,7 @@ class TorchvisionSet:
     def __init__(self, config: Torchvision, root: Path) -> None:
         self._name = config.dataset
         self._layout = LAYOUTS[config.dataset]
+        self._wanted = config.classes
         self._root = root
         self._loaded: dict[str, list[Content]] = {}
         self._classes: tuple[str, ...] = ()
@@ -71,16 +73,40 @@ class TorchvisionSet:
             raise MissingError(f"{self._name} cannot be downloaded: {reason}", hint=hint) from error
 
     def listing(self) -> Listing:
-        """All samples of the train part, then of the test part. No image is decoded."""
-        keys: list[str] = []
-        classes: list[str | None] = []
-        parts: list[str] = []
-        for part in self._layout.parts:
-            labels = self._labels(part)
-            keys += [f"{part}/{row:05d}" for row in range(len(labels))]
-            classes += [self._classes[label] for label in labels]
-            parts += [part] * len(labels)
-        return Listing(tuple(keys), tuple(classes), np.array(parts), self._classes)
+        """All samples of the train part, then of the test part, of the classes to use. No image is decoded."""
+        found = [
+            (f"{part}/{row:05d}", self._classes[label], part)
+            for part in self._layout.parts
+            for row, label in enumerate(self._labels(part))
+        ]
+        used = self._used_classes()
+        keys, classes, parts = zip(*[sample for sample in found if sample[1] in used], strict=True)
+        return Listing(keys, classes, np.array(parts), tuple(name for name in self._classes if name in used))
+
+    def _used_classes(self) -> set[str]:
+        """Names of the classes to use. DataError for a name that is no class, and stands for none."""
+        if self._wanted is None:
+            return set(self._classes)
+        used: set[str] = set()
+        for wanted in self._wanted:
+            if wanted in self._layout.groups:
+                positions = self._positions[self._layout.groups[wanted]]
+                matches = {self._classes[position] for position in positions}
+            elif wanted.endswith("/"):
+                matches = {name for name in self._classes if name.startswith(wanted)}
+            else:
+                matches = {wanted} & set(self._classes)
+            if not matches:
+                raise self._no_class(wanted)
+            used |= matches
+        return used
+
+    def _no_class(self, wanted: str) -> DataError:
+        folders = {f"{name.partition('/')[0]}/" for name in self._classes if "/" in name}
+        names = {*folders, *self._classes, *self._layout.groups}
+        hint = did_you_mean(wanted, names, "leave `classes` out to use all")
+        problem = Problem(f"{self._name} has no class `{wanted}`", place="data.source.classes", hint=hint)
+        return DataError("the data set does not fit the recipe", [problem])
 
     def inputs(self, keys: Sequence[str]) -> Inputs:
         """The images of the named samples: an array for small ones, files for the others."""

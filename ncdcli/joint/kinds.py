@@ -81,6 +81,10 @@ class PairSection(JointSection):
     )
     pair_epochs: int = Field(50, ge=1, description="that the similarity network is trained, on labelled samples")
     pair_batch_size: int = Field(100, ge=2, description="samples, of which all ordered pairs make one of its batches")
+    pair_classes: Annotated[int | None, ADDED] = Field(
+        None, ge=2, description="so many classes are in each of its batches, so that pairs of one class are not rare "
+        "where there are many (Omniglot: 20 of 964); default: samples as they come"
+    )  # fmt: skip
 
 
 class Mcl(PairSection):

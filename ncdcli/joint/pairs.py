@@ -7,11 +7,12 @@ pairs of a batch then teaches a softmax classifier of the novel classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -127,10 +128,8 @@ def train_pairs(
     for epoch in range(epochs):
         for group in optimizer.param_groups:
             group["lr"] = RATE * 0.1 ** ((5 * epoch >= 3 * epochs) + (5 * epoch >= 4 * epochs))
-        order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
-        for batch in order.split(size):
-            if len(batch) < 2:
-                continue
+        for drawn in pair_batches(labels.cpu().numpy(), size, config.pair_classes, rng):
+            batch = torch.from_numpy(drawn).to(labels.device)
             rows, classes = features[batch], labels[batch]
             same = (classes[:, None] == classes[None]).flatten().long()
             loss = F.cross_entropy(network(rows, rows), same)
@@ -139,3 +138,22 @@ def train_pairs(
             optimizer.step()
     network.requires_grad_(False)
     network.zero_grad(set_to_none=True)
+
+
+def pair_batches(
+    labels: NDArray[np.int64], size: int, classes: int | None, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Rows of an epoch's batches, of two at least: each row once, or as many batches of so many classes each.
+
+    In the latter, as in the released code, classes are drawn without and their rows with replacement, equally many of
+    each.
+    """
+    if classes is None or classes >= len(np.unique(labels)):
+        order = rng.permutation(len(labels))
+        yield from (batch for batch in np.split(order, range(size, len(order), size)) if len(batch) > 1)
+        return
+    rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    each = max(1, size // classes)
+    for _ in range(max(1, len(labels) // size)):
+        chosen = rng.choice(len(rows), size=classes, replace=False)
+        yield np.concatenate([rng.choice(rows[number], size=each) for number in chosen])

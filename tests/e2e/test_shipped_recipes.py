@@ -52,7 +52,10 @@ def test_absent_data_are_asked_for_before_anything_runs(name: str, run_ncd: Ncd,
         assert resolved.card.name == "digits"  # scikit-learn brings them
         return
     card = resolved.card
-    if card is None:
+    if card is None and resolved.source.kind == "torchvision":
+        assert f"ncd run {name} --download" in header(name)
+        assert "add `--download` to the command" in err
+    elif card is None:
         assert "check the path in the recipe's `data` section" in err
     elif card.obtain:
         assert "--download" not in header(name)

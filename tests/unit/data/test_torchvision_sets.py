@@ -198,6 +198,35 @@ def test_omniglot_lists_background_before_evaluation_in_a_fixed_order(tmp_path, 
     assert inputs.image(0).mode == "L"
 
 
+def test_some_classes_of_omniglot(tmp_path, monkeypatch):
+    for number, name in enumerate(("Greek/character01/a", "Greek/character02/b", "Greeks/character01/c")):
+        picture(tmp_path / "omniglot-py" / "images_background" / f"{name}.png", number)
+    picture(tmp_path / "omniglot-py" / "images_evaluation" / "Kannada" / "character02" / "d.png", 3)
+    from ncdcli.compat import import_torchvision
+
+    monkeypatch.setattr(import_torchvision().datasets.Omniglot, "_check_integrity", lambda self: True)
+    classes = ("Kannada/", "Greek/", "Greeks/character01")
+    everything = opened("Omniglot", tmp_path)
+    source = TorchvisionSet(Torchvision(dataset="Omniglot", classes=classes[:2]), tmp_path)
+    listing = source.listing()
+    assert sorted(listing.class_order) == ["Greek/character01", "Greek/character02", "Kannada/character02"]
+    assert listing.class_order == tuple(name for name in everything.listing().class_order if "Greeks" not in name)
+    assert sorted(Path(file).name for file in source.inputs(listing.keys).files) == ["a.png", "b.png", "d.png"]
+    assert [
+        Path(file).parent.as_posix()[-len(name) :]
+        for file, name in zip(source.inputs(listing.keys).files, listing.classes, strict=True)
+    ] == list(listing.classes)
+    for every in (classes, ("evaluation", "background")):
+        again = TorchvisionSet(Torchvision(dataset="Omniglot", classes=every), tmp_path).listing()
+        assert again.keys == everything.listing().keys
+        assert again.class_order == everything.listing().class_order
+    background = TorchvisionSet(Torchvision(dataset="Omniglot", classes=("background",)), tmp_path).listing()
+    assert background.keys == everything.listing().keys[:3]  # keys stay those of the whole data set
+    with pytest.raises(DataError, match="does not fit") as raised:
+        TorchvisionSet(Torchvision(dataset="Omniglot", classes=("Greec/",)), tmp_path).listing()
+    assert "did you mean `Greek/`" in raised.value.problems[0].hint
+
+
 def test_every_data_set_of_the_schema_has_a_layout():
     assert set(LAYOUTS) == set(TORCHVISION_SETS)
 

@@ -18,7 +18,7 @@ from ncdcli.joint.kcl import Kcl
 from ncdcli.joint.kinds import Kcl as KclConfig
 from ncdcli.joint.kinds import Mcl as MclConfig
 from ncdcli.joint.mcl import Mcl
-from ncdcli.joint.pairs import PairNetwork, train_pairs
+from ncdcli.joint.pairs import PairNetwork, pair_batches, train_pairs
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import ncd_task_aware
 
@@ -122,3 +122,17 @@ def test_an_interrupted_training_ends_with_the_same_weights(train_jointly: Any, 
     fresh.load_kept(job.objective.kept_state())
     rows = torch.randn(5, 16)
     assert torch.equal(fresh.logits(rows), job.objective.logits(rows))
+
+
+def test_batches_of_pairs_hold_each_row_once_or_rows_of_a_few_classes() -> None:
+    labels, rng = np.repeat(np.arange(12), 5), np.random.default_rng(0)
+    batches = list(pair_batches(labels, 16, None, rng))
+    assert [len(batch) for batch in batches] == [16, 16, 16, 12]
+    assert sorted(np.concatenate(batches).tolist()) == list(range(60))
+    assert len(list(pair_batches(labels[:17], 16, None, rng))) == 1  # a row alone makes no pair
+    few = list(pair_batches(labels, 16, 4, rng))
+    assert len(few) == 60 // 16
+    for batch in few:
+        assert np.unique(labels[batch], return_counts=True)[1].tolist() == [4, 4, 4, 4]
+    assert len({tuple(np.unique(labels[batch])) for batch in few}) > 1
+    assert [len(batch) for batch in pair_batches(labels, 16, 12, rng)] == [16, 16, 16, 12]
