@@ -5,11 +5,12 @@ the novel classes learns to put such pairs together and the others apart; labell
 of a sample are to be predicted alike. With `incremental` (the paper's IL) the classifier of the known classes gets an
 output for every novel one, which learns from the novel classifier's answers, so that the two can be compared.
 
-Differences from the released code: all that the recipe leaves trainable is trained (it moves the last block and the
-heads only); any pretraining may come before, where it has rotation prediction, then supervised training of the last
-block. It has two outputs for a novel class with `incremental`; ours is one: how likely the known classifier finds any
-novel class, times what the novel classifier says which. `ranks: frozen` is ours: where a small network is trained
-as a whole, its features soon have the same largest dimensions everywhere; then the pretrained ones tell pairs.
+As published, rotations come before it (`pretrain.objective: {kind: rotation}`), and then the last block and the heads
+alone are trained (`train_last_blocks: 1`), on labelled samples first (`supervised_epochs`). Differences from the
+released code: these first epochs share the optimizer and the schedule of the others, and both views are trained on. It
+has two outputs for a novel class with `incremental`; ours is one: how likely the known classifier finds any novel
+class, times what the novel classifier says which. `ranks: frozen` is ours: where a small network is trained as a
+whole, its features soon have the same largest dimensions everywhere; then the pretrained ones tell pairs.
 """
 
 from __future__ import annotations
@@ -77,12 +78,16 @@ class AutoNovel(JointMethod):
         return self
 
     def begin_epoch(self, number: int, epochs: int) -> None:
-        self.ramp = sigmoid_ramp(epoch=number, epochs=self.config.rampup_epochs)
+        since = number - self.config.supervised_epochs
+        self.supervised = since < 0
+        self.ramp = sigmoid_ramp(epoch=since, epochs=self.config.rampup_epochs)
 
     def forward(
         self, features: Sequence[Tensor], labels: Tensor, *, second: Sequence[Tensor] = ()
     ) -> tuple[Tensor, dict[str, Tensor]]:
         views = [F.relu(view).float() for view in features]
+        if self.supervised:
+            return self.of_labelled(views, labels)
         pool = labels < 0
         known = [self.head.known(view) for view in views]
         novel = [F.softmax(self.head.novel(view), dim=1) for view in views]
@@ -102,6 +107,12 @@ class AutoNovel(JointMethod):
             parts["incremental"] = labelled_cross_entropy(known[0], answers)
             loss = loss + self.config.incremental_weight * self.ramp * parts["incremental"]
         return loss, {name: part.detach() for name, part in parts.items()}
+
+    def of_labelled(self, views: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss before the pool has a say: cross-entropy of both views."""
+        known = self.head.known(torch.cat(list(views)))[:, : self.task.n_known]
+        loss = labelled_cross_entropy(known, labels.repeat(2))
+        return loss, {"cross_entropy": loss.detach()}
 
     def logits(self, features: Tensor) -> Tensor:
         return self.head(F.relu(features))

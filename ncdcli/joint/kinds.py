@@ -132,6 +132,9 @@ class AutoNovel(JointSection):
     ranks: Literal["current", "frozen"] = Field(
         "current", description="features that are compared: as they are now (published), or as they were pretrained"
     )
+    supervised_epochs: Annotated[int, ADDED] = Field(
+        0, ge=0, description="first epochs, of cross-entropy on labelled samples alone (published: 100)"
+    )
     incremental: bool = Field(True, description="also train a classifier of all classes: the paper's IL")
     incremental_weight: float = Field(0.05, ge=0, description="of its loss on the pool, at its height")
 

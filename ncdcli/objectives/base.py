@@ -37,6 +37,7 @@ class Objective(nn.Module):
 
     uses_positions: bool = False
     refreshes: bool = False  # `refresh` is called when an epoch begins
+    turns: bool = False  # images are turned: the second view by 90°, the third by 180°, the fourth by 270°
     makes_views: bool = False  # the source gives one view of each sample, and `make_views` the second one
 
     def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:

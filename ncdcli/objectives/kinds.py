@@ -14,6 +14,7 @@ KINDS = {
     "normalized_softmax": "ncdcli.objectives.normalized_softmax:NormalizedSoftmax",
     "supcon_infonce": "ncdcli.objectives.supcon_infonce:SupConInfoNCE",
     "simclr": "ncdcli.objectives.simclr:SimCLR",
+    "rotation": "ncdcli.objectives.rotation:Rotation",
     "pbn": "ncdcli.objectives.pbn:Pbn",
     "vime": "ncdcli.objectives.vime:Vime",
 }  # `none` has no code: the backbone is used as it is
@@ -23,7 +24,8 @@ class ObjectiveSection(Section):
     """What is known of a kind of objective without importing its code."""
 
     kind: str
-    views: ClassVar[int] = 1  # random views of each sample in a batch: 1 or 2
+    views: ClassVar[int] = 1  # random views of each sample in a batch
+    turns: ClassVar[bool] = False  # turns each view by a quarter more than the one before
     uses_pool: ClassVar[bool] = False  # also trains on samples without a label; otherwise labelled rows only
     reconstructs: ClassVar[bool] = False  # compares something with the inputs: needs a backbone that mirrors
     masks: ClassVar[bool] = False  # learns from `augment.mask`
@@ -84,6 +86,16 @@ class SimCLR(ObjectiveSection):
     head_out: int = Field(128, ge=1, description="values that the loss compares")
 
 
+class Rotation(ObjectiveSection):
+    """RotNet's self-supervision, no labels: which of four quarter turns an image is shown in."""
+
+    views: ClassVar[int] = 4
+    turns: ClassVar[bool] = True
+    uses_pool: ClassVar[bool] = True
+
+    kind: Literal["rotation"] = "rotation"
+
+
 class Pbn(ObjectiveSection):
     """PBN's loss: w · cross-entropy on labelled samples + (1 − w) · reconstruction of all by a mirrored decoder."""
 
@@ -115,7 +127,8 @@ class Vime(ObjectiveSection):
 
 
 ObjectiveConfig = Annotated[
-    NoObjective | CrossEntropy | NormalizedSoftmax | SupConInfoNCE | SimCLR | Pbn | Vime, Field(discriminator="kind")
+    NoObjective | CrossEntropy | NormalizedSoftmax | SupConInfoNCE | SimCLR | Rotation | Pbn | Vime,
+    Field(discriminator="kind"),
 ]
 
 

@@ -18,7 +18,7 @@ from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import Card, DataConfig, Source
 from ncdcli.models.kinds import BackboneConfig, kinds_that_read
-from ncdcli.objectives.kinds import Augment
+from ncdcli.objectives.kinds import Augment, PretrainConfig
 from ncdcli.recipe.card_rules import (
     CARD_RULES,
     Fault,
@@ -186,6 +186,14 @@ def augment_fits(data: DataConfig, training: Training) -> Faults:
         yield (training.name, "augment", name), f"`{name}` is not for {modality}", hint
 
 
+def turned_are_images(data: DataConfig, pretrain: PretrainConfig) -> Faults:
+    """Rows of a table have no way up."""
+    modality = modality_of(data)
+    if pretrain.objective.turns and modality not in (None, "images"):
+        message = f"`{pretrain.objective.kind}` turns images, and the data are {modality}"
+        yield ("pretrain", "objective", "kind"), message, "use e.g. `simclr`"
+
+
 def modality_of(data: DataConfig) -> str | None:
     """What the samples are, None where the card is not here to tell."""
     card = card_of(data)
@@ -235,7 +243,7 @@ RULES: dict[type[BaseModel], tuple[Callable[..., Faults], ...]] = {
         where_samples_come_from, source_fits, labels_fit_setting, known_classes_make_sense, k_leaves_room, range_of_k,
         someone_finds_k, domains_are_given,
         protocol_fits_setting, backbone_fits_source, backbone_makes_sense, *TRAINING_RULES,
-        augment_fits, figures_can_be_judged,
+        augment_fits, turned_are_images, figures_can_be_judged,
     ),
     Card: CARD_RULES,
 }  # fmt: skip

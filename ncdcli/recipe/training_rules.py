@@ -97,7 +97,7 @@ def sampler_fits(training: Training) -> Faults:
 
 def views_differ(backbone: BackboneConfig, training: Training) -> Faults:
     """What compares two views of a sample needs something random in them."""
-    if training.learnt.views < 2 or training.config.epochs == 0:
+    if training.learnt.views < 2 or training.learnt.turns or training.config.epochs == 0:
         return
     if training.config.augment == Augment() and not getattr(backbone, "dropout", 0):
         kind = training.learnt.kind

@@ -69,7 +69,7 @@ def _train(
     context: StageContext, config: PretrainConfig, samples: Samples, source: Any, backbone: Any
 ) -> dict[str, Any]:
     """Train if the recipe asks for it, and write the weights; what `model.json` says about it."""
-    from ncdcli.training.augment import check_augment
+    from ncdcli.training.augment import check_augment, check_turns
     from ncdcli.training.devices import pick_device, pick_precision
     from ncdcli.training.launch import launch
     from ncdcli.training.loop import train
@@ -79,6 +79,8 @@ def _train(
         _write_untrained(context, backbone)
         return {"objective": config.objective.kind, "epochs": 0}
     check_augment(config.augment, source.spec.modality)
+    if config.objective.turns:
+        check_turns(source.spec, backbone.preparation)
     if not backbone.trainable():
         raise RecipeError(
             "the backbone has nothing that training could change",

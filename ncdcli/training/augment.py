@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ncdcli.errors import RecipeError
-from ncdcli.models.backbone import Backbone, ImagePreparation
+from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
 from ncdcli.objectives.kinds import Augment
 
 
@@ -60,6 +60,15 @@ def check_sizes(config: Augment, backbone: Backbone, *, section: str) -> None:
         raise RecipeError(
             f"`{section}.augment.small_crops`: the backbone takes images of one size only",
             hint="use a convolutional one such as `backbone: {kind: timm, name: resnet18}`, or leave small crops out",
+        )
+
+
+def check_turns(spec: InputSpec, preparation: ImagePreparation | None) -> None:
+    """RecipeError where images that are to be turned are not square."""
+    sides = spec.shape[1:] if spec.modality == "images" and spec.shape else ()
+    if preparation is None or (preparation.size is None and len(set(sides)) > 1):
+        raise RecipeError(
+            "objective `rotation` turns images, and these are no squares", hint="set `backbone.image_size`"
         )
 
 

@@ -89,7 +89,7 @@ class Trainer:
         self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
         self.views = Views(
             job.source, job.backbone.preparation, self.config.augment, job.stream, job.rows,
-            rank=fabric.global_rank, processes=fabric.world_size,
+            turns=job.objective.turns, rank=fabric.global_rank, processes=fabric.world_size,
         )  # fmt: skip
         self.state = State()
         self.saved_at, self.save_seconds = time.monotonic(), 0.0

@@ -48,6 +48,7 @@ class Views:
     augment: Augment
     stream: np.random.SeedSequence
     rows: NDArray[np.int64]  # training rows: `mask` takes other values from them
+    turns: bool = False  # each view by a quarter more than the one before
     rank: int = 0
     processes: int = 1
 
@@ -68,7 +69,7 @@ class Views:
         for batch, part, views in zip(batches, parts, read, strict=True):
             uniforms = torch.from_numpy(plan.uniforms[part]).to(device)
             full = len(views) - self.augment.small_crops
-            prepared = [self._view(view, uniforms[:, at], small=at >= full) for at, view in enumerate(views)]
+            prepared = [self._view(view, uniforms[:, at], at, small=at >= full) for at, view in enumerate(views)]
             clean = torch.stack(prepared[:full])
             shown = self._disturb(clean, plan, batch, part)
             joined = clean.flatten(0, 1)
@@ -80,11 +81,12 @@ class Views:
         """Positions of a batch that this process takes."""
         return plan.part(batch, rank=self.rank, processes=self.processes)
 
-    def _view(self, view: Tensor, uniforms: Tensor, *, small: bool) -> Tensor:
+    def _view(self, view: Tensor, uniforms: Tensor, at: int, *, small: bool) -> Tensor:
         if self.preparation is None:
             return view
         augmented = (small_crops if small else augment_images)(view.float() / 255, uniforms, self.augment)
-        return normalise(augmented, self.preparation)
+        turned = augmented.rot90(at, (2, 3)) if self.turns else augmented
+        return normalise(turned, self.preparation)
 
     def _disturb(self, views: Tensor, plan: EpochPlan, batch: int, part: slice, *which: int) -> Tensor:
         """(views, b, …) inputs with noise and masks, drawn for the whole batch, so that the split does not matter."""

@@ -68,6 +68,23 @@ def test_the_loss_is_the_sum_of_the_paper(make_batch: Callable[..., Any], increm
     assert ("incremental" in parts) == incremental
 
 
+def test_the_pool_has_no_say_in_the_first_epochs(make_batch: Callable[..., Any]) -> None:
+    torch.manual_seed(0)
+    method = AutoNovel(Config(top=2, supervised_epochs=3, rampup_epochs=10), dim=6, task=Task(3, 5, "ncd"))
+    features, labels = make_batch()
+    method.begin_epoch(2, 10)
+    loss, parts = method(features, labels)
+    known = labels >= 0
+    crosses = [
+        -method.head.known(view.relu())[:, :3].log_softmax(1)[known, labels[known]].mean().detach() for view in features
+    ]
+    assert float(loss.detach()) == pytest.approx(float(sum(crosses)) / 2, rel=1e-5)
+    assert list(parts) == ["cross_entropy"]
+    method.begin_epoch(3, 10)
+    assert method.ramp == pytest.approx(math.exp(-5))
+    assert "pairs" in method(features, labels)[1]
+
+
 def test_answers_are_probabilities_over_all_classes() -> None:
     torch.manual_seed(0)
     features = torch.rand(7, 6)

@@ -10,7 +10,9 @@ from ncdcli.objectives import kinds
 from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
 from ncdcli.objectives.cross_entropy import CrossEntropy
 from ncdcli.objectives.heads import DinoHead
+from ncdcli.objectives.kinds import Rotation as RotationConfig
 from ncdcli.objectives.normalized_softmax import NormalizedSoftmax
+from ncdcli.objectives.rotation import Rotation
 from ncdcli.objectives.simclr import SimCLR
 from ncdcli.objectives.supcon_infonce import SupConInfoNCE
 
@@ -54,6 +56,22 @@ def test_info_nce_is_its_definition(temperature: float) -> None:
     first, second = unit_rows(7, 5), unit_rows(7, 5, seed=1)
     expected = slow_info_nce(first, second, temperature)
     assert float(info_nce(first, second, temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_rotation_is_the_cross_entropy_of_the_turn_that_a_view_was_given() -> None:
+    torch.manual_seed(0)
+    objective = Rotation(RotationConfig(), dim=5, n_known=3)
+    views = [torch.randn(3, 5) for _ in range(4)]
+    loss, parts = objective(views, torch.tensor([-1, 2, 0]))
+    total, right = 0.0, 0
+    for turn, view in enumerate(views):
+        for row in objective.classifier(view).detach().double():
+            scores = row.exp()
+            total -= math.log(float(scores[turn] / scores.sum())) / 12
+            right += int(row.argmax() == turn)
+    assert float(loss) == pytest.approx(total, rel=1e-5)
+    assert float(parts["accuracy"]) == pytest.approx(right / 12)
+    assert (objective.uses_pool, objective.turns, objective.views) == (True, True, 4)
 
 
 def test_info_nce_by_hand() -> None:

@@ -20,7 +20,7 @@ from ncdcli.data.sources import FeatureInputs, ImageInputs, Inputs, TableInputs
 from ncdcli.data.tables import TableEncoder
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.models.kinds import EfficientNetLite, Identity, Mlp, Precomputed, SmallCnn
-from ncdcli.objectives.kinds import NoObjective, PretrainConfig, SimCLR
+from ncdcli.objectives.kinds import NoObjective, PretrainConfig, Rotation, SimCLR
 from ncdcli.pipeline.context import Resources, SilentProgress, StageContext, stage_stream
 from ncdcli.stages.pretrain import check_selection, pretrain
 
@@ -111,6 +111,17 @@ def test_choices_that_cannot_work_are_refused(tmp_path: Path) -> None:
     sections: Any = SimpleNamespace(backbone=Mlp(), pretrain=PretrainConfig())
     with pytest.raises(DataError, match="at least two samples; there are 1 labelled"):
         pretrain(context(tmp_path / "b"), sections, alone, FeatureInputs(np.zeros((2, 3))))
+
+
+def test_rotations_are_learnt_from_square_images_of_the_pool_too(tmp_path: Path) -> None:
+    config = PretrainConfig(objective=Rotation(), epochs=1, batch_size=8)
+    run(tmp_path / "a", SmallCnn(widths=(4,), dim=4), IMAGES, config)
+    metrics = json.loads((tmp_path / "a/metrics.jsonl").read_text())
+    assert 0 <= metrics["accuracy"] <= 1
+    assert metrics["samples"] == len(samples().rows("labelled", "validation", "unlabelled"))
+    oblong = ImageInputs(np.zeros((24, 6, 8, 1), np.uint8), channels=1)
+    with pytest.raises(RecipeError, match="these are no squares"):
+        run(tmp_path / "b", SmallCnn(widths=(4,), dim=4), oblong, config)
 
 
 def test_frozen_pretrained_weights_are_not_trained_by_mistake(tmp_path: Path) -> None:

@@ -185,6 +185,19 @@ def test_noise_has_its_standard_deviation() -> None:
     assert not torch.equal(noise[0], noise[1])
 
 
+def test_views_are_turned_by_a_quarter_more_each() -> None:
+    pixels = np.stack([photo(10, 10) for _ in range(7)])
+    stream, augment = np.random.SeedSequence(3), Augment()
+    plan = plan_epoch(
+        stream, epoch=0, rows=np.arange(7), labels=np.zeros(7, np.int64), sampler="shuffle", batch_size=4, views=4
+    )
+    views = Views(ArrayImages(pixels), ImagePreparation(None), augment, stream, np.arange(7), turns=True)
+    for number, inputs in enumerate(views.epoch(plan, CPU)):
+        images = pixels[plan.order[plan.part(number)]] / np.float32(255)
+        expected = np.concatenate([np.rot90(images, turn, axes=(1, 2)) for turn in range(4)])
+        np.testing.assert_allclose(inputs.permute(0, 2, 3, 1).numpy(), expected, rtol=1e-6)
+
+
 def crop_plan(rows: int = 7) -> Any:
     """Two full views and three small ones of each row."""
     stream, order = np.random.SeedSequence(3), np.arange(rows)
