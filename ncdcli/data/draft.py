@@ -16,6 +16,8 @@ from ncdcli.models.kinds import EfficientNetLite
 STEPS = 2500  # of the optimiser: enough for small networks, minutes on two cores
 BATCH = 128
 GREATEST_K = 200
+MANY = 100_000  # samples above which classes are counted on a part of them: the count gains nothing from more
+COUNTED, COUNTED_OF_A_CLASS = 50_000, 250  # samples of that part, at least and for each of as many classes as may be
 
 
 def draft_recipe(survey: Survey, source: Mapping[str, Any], *, name: str, folder: Path) -> str:
@@ -141,11 +143,13 @@ def _contrastive(survey: Survey) -> list[str]:
 def _discovery(survey: Survey) -> list[str]:
     known = len(survey.known) if not survey.benchmark else (len(survey.known) + 1) // 2
     high = _greatest_k(known, survey.labelled if survey.benchmark else survey.labelled + survey.pool)
+    part = max(COUNTED, COUNTED_OF_A_CLASS * high)
+    sample = f", max_samples: {part}" if survey.labelled + survey.pool > max(MANY, part) else ""
     return [
         "embed: {normalize: true}",
         "# How many classes there are, known and novel together: the k whose clusters agree best with the labels.",
         "# If you know it: {kind: fixed, k: 12}.",
-        f"estimate_k: {{kind: max_acc, low: {known}, high: {high}}}",
+        f"estimate_k: {{kind: max_acc, low: {known}, high: {high}{sample}}}",
         "# A mixture of Gaussians that keeps labelled samples in their class: of all kinds the best on embeddings, and",
         "# on most tables, that were measured. The README says when to take which.",
         "cluster: {kind: semi_gmm}",

@@ -170,10 +170,8 @@ def main() -> None:
         k = published.search(case.low, case.high)
         asked, distinct = len(published.asked), len(published.taken)
         if k is None:
-            total, how = (
-                published.seconds * EVALUATIONS / asked,
-                f"{asked} evaluations measured, scaled to {EVALUATIONS}",
-            )
+            total = published.spent.times(EVALUATIONS / asked)
+            how = f"{asked} evaluations measured, scaled to {EVALUATIONS}"
         else:
             measured = "each run" if options.every else f"{distinct} of them measured, repetitions charged"
             total, how = published.spent, f"{asked} evaluations, {measured}"

@@ -163,6 +163,16 @@ def test_training_is_fitted_to_the_size_of_the_data(tmp_path, labelled, pool, ba
     assert f"epochs: {epochs}" in text
 
 
+@pytest.mark.parametrize(("pool", "known", "part"), [(90_000, 5, None), (900_000, 5, 50_000), (900_000, 200, 100_000)])
+def test_classes_of_very_many_samples_are_counted_on_a_part(tmp_path, pool, known, part):
+    known_classes = {f"c{number}": 50 for number in range(known)}
+    survey = Survey("table", {"labelled": 50 * known, "unlabelled": pool}, known_classes, ())
+    source = {"kind": "table", "train": tmp_path / "t.csv", "label": "y"}
+    (tmp_path / "r.yaml").write_text(draft_recipe(survey, source, name="big", folder=tmp_path))
+    assert recipe_of(tmp_path / "r.yaml").estimate_k.max_samples == part
+
+
+
 @pytest.mark.parametrize("name", ["a: b", "yes", "1", "ü", "x # y", "- a", "it's", '"q"', "a,b", "{c}"])
 def test_strange_names_survive_the_recipe(tmp_path, name):
     survey = Survey("table", {"labelled": 4}, {"a": 2, "b": 2}, (), drop=(name,))
