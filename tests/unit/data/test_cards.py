@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +24,7 @@ PUBLISHED = {
     "pendigits-uci": (7_494, 3_498, 10), "letter-70-30": (14_000, 6_000, 26), "mfeat": (1_600, 400, 10),
     "har": (7_352, 2_947, 6), "census1990": (18_000, 18_000, 18), "cnae9": (864, 216, 9),
     "satimage": (4_505, 1_930, 6), "texture": (3_850, 1_650, 11), "covtype": (11_340, 50_000, 7),
-    "mnist-table": (60_000, 10_000, 10),
+    "mnist-table": (60_000, 10_000, 10), "imagenet1k": (1_281_167, 50_000, 1_000),
 }  # fmt: skip
 
 
@@ -61,6 +64,36 @@ def test_imagenet100_is_the_seed_0_draw():
     assert len(set(classes)) == 100
     assert list(classes) == sorted(classes)
     assert classes[:2] == ("n01443537", "n01537544")
+
+
+# SHA-256 of the published lists, comma-joined: GCD's pickles and SSB's JSON agree on the first three.
+LISTS = {
+    "cub200": ("ssb", "81e53c490ac972e2", "ssb_cub200"),
+    "stanfordcars": ("ssb", "c7a71fa82c19af4c", "ssb_stanford_cars"),
+    "fgvcaircraft": ("ssb", "2cdbcb96c670db15", "ssb_fgvc_aircraft"),
+    "herbarium19": ("gcd", "983e48baa9c8b85f", "herbarium19"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_known_classes_are_the_published_ones(name):
+    split, digest, _ = LISTS[name]
+    known = load_card(name).splits[split]
+    assert load_card(name).known_classes == split
+    assert hashlib.sha256(",".join(map(str, known)).encode()).hexdigest().startswith(digest)
+
+
+@pytest.mark.skipif("NCD_TEST_DATA" not in os.environ, reason="NCD_TEST_DATA names no folder of data")
+@pytest.mark.parametrize("name", LISTS)
+def test_known_classes_are_those_of_the_lists_as_released(name):
+    split, _, file = LISTS[name]
+    path = Path(os.environ["NCD_TEST_DATA"]) / "splits" / f"{file}.json"
+    assert list(load_card(name).splits[split]) == json.loads(path.read_text("utf-8"))["known_classes"]
+
+
+def test_the_synsets_of_imagenet100_are_the_published_ones():
+    synsets = load_card("imagenet100").source.classes
+    assert hashlib.sha256(",".join(synsets).encode()).hexdigest().startswith("3b4e84489f99f877")
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist5k"])
