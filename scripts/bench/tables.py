@@ -4,8 +4,8 @@
     python scripts/bench/tables.py --data FOLDER --runs FOLDER --sets optdigits --methods pbn tabular_ncd --k known
 
 `FOLDER` of the data holds `tables/`. A cell that is finished, one seed of a method on a data set, lies in a JSON file
-of `--runs` and is not computed again, unless its recipe changed; one that is interrupted goes on where it was. For
-every data set and method, with k given and with k estimated, the table has
+of `--runs` and is not computed again, unless its recipe or the code of a stage changed; one that is interrupted goes on
+where it was. For every data set and method, with k given and with k estimated, the table has
 
 * `ours`: mean ± sd over seeds, as the released code scores the method, which is one of the next two;
 * `itself`: novel rows of the test part clustered by themselves; `test`: clusters are those of the pool, and test rows
@@ -42,6 +42,7 @@ from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.matching import match_clusters
 from ncdcli.pipeline.context import SilentProgress
 from ncdcli.pipeline.fingerprint import canonical_json
+from ncdcli.pipeline.spec import STAGES
 from ncdcli.recipe.base import fields_that_matter, import_kind
 from ncdcli.recipe.resolve import load_recipe
 
@@ -155,8 +156,9 @@ def cell(data: str, name: str, k: str, seed: int, options: argparse.Namespace) -
     file = options.runs / f"{data}-{name}-{k}-{seed}.json"
     key = hashlib.sha256(content).hexdigest()
     kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    if kept.get("recipe") != key:
-        kept = {"recipe": key, "result": asdict(run(recipe, every, file.with_suffix("")))}
+    versions = {spec.name: spec.version for spec in STAGES}
+    if kept.get("recipe") != key or kept.get("stages", versions) != versions:
+        kept = {"recipe": key, "stages": versions, "result": asdict(run(recipe, every, file.with_suffix("")))}
         file.write_text(json.dumps(kept), "utf-8")
     return Result(**kept["result"])
 
