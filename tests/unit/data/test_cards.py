@@ -91,9 +91,19 @@ def test_known_classes_are_those_of_the_lists_as_released(name):
     assert list(load_card(name).splits[split]) == json.loads(path.read_text("utf-8"))["known_classes"]
 
 
-def test_the_synsets_of_imagenet100_are_the_published_ones():
-    synsets = load_card("imagenet100").source.classes
-    assert hashlib.sha256(",".join(synsets).encode()).hexdigest().startswith("3b4e84489f99f877")
+SYNSETS = {
+    "imagenet100": "3b4e84489f99f877",
+    "imagenet-882-30-a": "580ba07c15d95693",
+    "imagenet-882-30-b": "43ce67a3b4afadb4",
+    "imagenet-882-30-c": "98c33460692d33ce",
+}
+
+
+@pytest.mark.parametrize("name", SYNSETS)
+def test_synsets_are_the_published_ones(name):
+    synsets = load_card(name).source.classes
+    assert len(set(synsets)) == load_card(name).classes
+    assert hashlib.sha256(",".join(synsets).encode()).hexdigest().startswith(SYNSETS[name])
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist5k"])
