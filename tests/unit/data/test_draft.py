@@ -172,7 +172,6 @@ def test_classes_of_very_many_samples_are_counted_on_a_part(tmp_path, pool, know
     assert recipe_of(tmp_path / "r.yaml").estimate_k.max_samples == part
 
 
-
 @pytest.mark.parametrize("name", ["a: b", "yes", "1", "ü", "x # y", "- a", "it's", '"q"', "a,b", "{c}"])
 def test_strange_names_survive_the_recipe(tmp_path, name):
     survey = Survey("table", {"labelled": 4}, {"a": 2, "b": 2}, (), drop=(name,))
