@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ncdcli.errors import NcdError
 
 NAME = "checkpoint.pt"
+
+
+@dataclass
+class State:
+    """Where a training stands: what a checkpoint holds besides the weights."""
+
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # batches finished in the epoch under way
+    sums: dict[str, Tensor] = field(default_factory=dict)  # losses of the epoch under way, times samples
+    records: list[dict[str, Any]] = field(default_factory=list)  # one per finished epoch
+    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, state that is kept; with `known-val`
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:

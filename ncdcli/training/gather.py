@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+def set_up(fabric: Fabric, module: nn.Module) -> Any:
+    """The module as Fabric runs it. What has nothing to train needs no other process, and may have none."""
+    if fabric.world_size > 1 and not any(parameter.requires_grad for parameter in module.parameters()):
+        return fabric.to_device(module)
+    return fabric.setup_module(module)
+
+
 def gather_views(fabric: Fabric, features: Tensor, counts: list[int]) -> list[Tensor]:
     """(views · b_rank, d) features of each process -> one (b, d) tensor per view, whole and in order, everywhere.
 

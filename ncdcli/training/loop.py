@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ from ncdcli.objectives.base import EpochFacts, Objective
 from ncdcli.objectives.kinds import TrainingConfig
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.training.batches import Source
-from ncdcli.training.checkpoint import append_line, read_checkpoint, write_checkpoint, write_lines
-from ncdcli.training.gather import any_process, gather_views, share_batch_norm
+from ncdcli.training.checkpoint import State, append_line, read_checkpoint, write_checkpoint, write_lines
+from ncdcli.training.gather import any_process, gather_views, set_up, share_batch_norm
 from ncdcli.training.heldout import HeldOut
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
@@ -53,17 +53,6 @@ class Job:
     section: str = "pretrain"  # of the recipe, where `config` stands
 
 
-@dataclass
-class State:
-    """Where a training stands: what a checkpoint holds besides the weights."""
-
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # batches finished in the epoch under way
-    sums: dict[str, Tensor] = field(default_factory=dict)  # losses of the epoch under way, times samples
-    records: list[dict[str, Any]] = field(default_factory=list)  # one per finished epoch
-    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, state that is kept; with `known-val`
-
-
 def train(fabric: Fabric, job: Job, monitor: Monitor) -> dict[str, Any]:
     """Train, write `model.safetensors` and `metrics.jsonl` in `job.output`, and say what was done.
 
@@ -83,8 +72,8 @@ class Trainer:
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
         crops = self.config.augment.small_crops
-        self.backbone = _set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
-        self.objective = _set_up(fabric, job.objective)
+        self.backbone = set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
+        self.objective = set_up(fabric, job.objective)
         self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
         self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
         self.views = Views(
@@ -318,10 +307,3 @@ class Trainer:
 
         weights = self.state.best.get("backbone") or self._kept()
         save_file({name: value.contiguous() for name, value in weights.items()}, self.job.output / "model.safetensors")
-
-
-def _set_up(fabric: Fabric, module: torch.nn.Module) -> Any:
-    """The module as Fabric runs it. What has nothing to train needs no other process, and may have none."""
-    if fabric.world_size > 1 and not any(parameter.requires_grad for parameter in module.parameters()):
-        return fabric.to_device(module)
-    return fabric.setup_module(module)
