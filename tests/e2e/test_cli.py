@@ -430,7 +430,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("line", "code", "says"),
         [
-            ("run digits-gdc", 4, "did you mean `digits-gcd`"),
+            ("run digts-gcd", 4, "did you mean `digits-gcd`"),
             ("run missing.yaml", 4, "missing.yaml"),
             ("run tiny.yaml --set seed=-1", 3, "seed"),
             ("run tiny.yaml --set sed=1", 3, "seed"),

@@ -67,7 +67,7 @@ def test_a_shipped_name_is_the_recipe_also_where_a_run_has_it() -> None:
     assert run.path == Path("runs/digits-gcd")
 
 
-@pytest.mark.parametrize(("target", "near"), [("digits-gdc", "digits-gcd"), ("mien", "mine")])
+@pytest.mark.parametrize(("target", "near"), [("digts-gcd", "digits-gcd"), ("mien", "mine")])
 def test_a_misspelt_name_is_answered_with_what_is_near(target: str, near: str) -> None:
     make_run("runs/mine")
     with pytest.raises(MissingError, match=f"did you mean `{near}`"):
