@@ -22,10 +22,9 @@ from torch.nn import functional as F
 
 from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
-from ncdcli.joint.contrast import both_weighted, detached, labelled_contrast
+from ncdcli.joint.contrast import both_weighted, detached, labelled_contrast, make_dino_head
 from ncdcli.joint.kinds import Cms as Config
 from ncdcli.objectives.base import EpochFacts
-from ncdcli.objectives.heads import DinoHead
 
 ROWS = 8192  # of the memory that are renewed at once
 
@@ -42,13 +41,7 @@ class Cms(JointMethod):
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.embedding_dim = config.projector_out
-        self.head = DinoHead(
-            dim,
-            hidden=config.projector_hidden,
-            bottleneck=config.projector_bottleneck,
-            out=config.projector_out,
-            layers=config.projector_layers,
-        )
+        self.head = make_dino_head(config, dim)
 
     def start(self, problem: Problem, rng: np.random.Generator) -> None:
         """Make room for the embedding of each row."""

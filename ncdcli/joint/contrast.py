@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ncdcli.joint.contrast_kinds import ProjectorSection
+from ncdcli.joint.contrast_kinds import Cms, ProjectorSection, Selex
 from ncdcli.joint.heads import Projector
 from ncdcli.objectives.contrastive import info_nce, supervised_contrastive
+from ncdcli.objectives.heads import DinoHead
 
 
 def make_projector(config: ProjectorSection, dim: int) -> Projector:
     """The projector of a section, for features of `dim` values."""
     return Projector(dim, hidden=config.projector_hidden, out=config.projector_out, layers=config.projector_layers)
+
+
+def make_dino_head(config: Cms | Selex, dim: int) -> DinoHead:
+    """GCD's head with a bottleneck, as a section says, for features of `dim` values."""
+    return DinoHead(
+        dim,
+        hidden=config.projector_hidden,
+        bottleneck=config.projector_bottleneck,
+        out=config.projector_out,
+        layers=config.projector_layers,
+    )
 
 
 def contrast(projector: Projector, both: Tensor, labels: Tensor, config: ProjectorSection) -> dict[str, Tensor]:

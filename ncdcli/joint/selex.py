@@ -25,11 +25,10 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.clustering.rows import unit_rows
 from ncdcli.joint.base import JointMethod, Task
-from ncdcli.joint.contrast import both_weighted, detached
+from ncdcli.joint.contrast import both_weighted, detached, make_dino_head
 from ncdcli.joint.hierarchy import level_sizes, make_hierarchy, reaches
 from ncdcli.joint.kinds import Selex as Config
 from ncdcli.objectives.base import EpochFacts
-from ncdcli.objectives.heads import DinoHead
 
 
 class Selex(JointMethod):
@@ -45,13 +44,7 @@ class Selex(JointMethod):
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.levels = len(level_sizes(task.n_known, task.n_novel))
-        self.head = DinoHead(
-            dim,
-            hidden=config.projector_hidden,
-            bottleneck=config.projector_bottleneck,
-            out=config.projector_out,
-            layers=config.projector_layers,
-        )
+        self.head = make_dino_head(config, dim)
         self.kmeans = SemiKMeans(
             init="matched",
             restarts=config.restarts,

@@ -15,7 +15,7 @@ from ncdcli.pipeline.context import StageContext
 if TYPE_CHECKING:
     from ncdcli.joint.base import JointMethod, Task
     from ncdcli.models.backbone import Backbone, ModelCard
-    from ncdcli.training.loop import Job
+    from ncdcli.training.job import Job
 
 NAME = "joint_training"
 
@@ -76,7 +76,7 @@ def _make_job(
     from ncdcli.training.augment import check_augment, check_sizes
     from ncdcli.training.batches import Source, Vectors, open_inputs
     from ncdcli.training.heldout import HeldOut
-    from ncdcli.training.loop import Job
+    from ncdcli.training.job import Job
 
     backbone, card = load_backbone(context.inputs["pretrain/model.json"])
     source: Source

@@ -105,7 +105,7 @@ def _make_job(context: StageContext, config: PretrainConfig, samples: Samples, s
     from ncdcli.objectives.kinds import KINDS
     from ncdcli.recipe.base import import_kind
     from ncdcli.training.heldout import HeldOut
-    from ncdcli.training.loop import Job
+    from ncdcli.training.job import Job
 
     kind = import_kind(KINDS, config.objective.kind)
     objective = kind.build(config.objective, backbone, n_known=len(samples.known))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncdcli.errors import Interrupted, NcdError
-from ncdcli.models.backbone import Backbone
 from ncdcli.models.inference import forward_batches
-from ncdcli.objectives.base import EpochFacts, Objective
-from ncdcli.objectives.kinds import TrainingConfig
+from ncdcli.objectives.base import EpochFacts
 from ncdcli.recipe.base import fields_that_matter
-from ncdcli.training.batches import Source
 from ncdcli.training.checkpoint import State, append_line, read_checkpoint, write_checkpoint, write_lines
 from ncdcli.training.gather import any_process, gather_views, set_up, share_batch_norm
-from ncdcli.training.heldout import HeldOut
+from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, n_batches, plan_epoch
@@ -35,22 +30,6 @@ SAVE_SECONDS = 5.0  # at least so long between checkpoints at ends of epochs …
 SAVE_SECONDS_WITHIN = 120.0  # … and within an epoch
 SAVE_SHARE = 0.05  # of the time, at most, goes into writing checkpoints
 CHECK_BATCHES = 50  # the loss is looked at so often: looking waits for the device
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be trained, on what. Picklable, for spawned processes."""
-
-    backbone: Backbone
-    objective: Objective
-    source: Source
-    rows: NDArray[np.int64]  # training rows of the source
-    labels: NDArray[np.int64]  # their known classes, -1: none
-    held_out: HeldOut | None
-    config: TrainingConfig
-    stream: np.random.SeedSequence
-    output: Path
-    section: str = "pretrain"  # of the recipe, where `config` stands
 
 
 def train(fabric: Fabric, job: Job, monitor: Monitor) -> dict[str, Any]:

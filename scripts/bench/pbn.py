@@ -32,8 +32,9 @@ from ncdcli.objectives.kinds import Optimizer, Pbn, PretrainConfig, Schedule
 from ncdcli.objectives.pbn import Pbn as Objective
 from ncdcli.pipeline.context import Resources
 from ncdcli.training.batches import Vectors
+from ncdcli.training.job import Job
 from ncdcli.training.launch import launch
-from ncdcli.training.loop import Job, train
+from ncdcli.training.loop import train
 from ncdcli.training.monitor import LocalMonitor
 
 LR, WEIGHT, DROPOUT, DIM, BATCH, KNOWN = 8.756e-4, 0.0637, 0.08648, 58, 512, 5

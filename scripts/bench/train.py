@@ -31,8 +31,9 @@ from ncdcli.objectives.kinds import KINDS, Augment, PretrainConfig, SupConInfoNC
 from ncdcli.pipeline.context import Resources
 from ncdcli.recipe.base import import_kind
 from ncdcli.training.batches import ArrayImages
+from ncdcli.training.job import Job
 from ncdcli.training.launch import launch
-from ncdcli.training.loop import Job, train
+from ncdcli.training.loop import train
 from ncdcli.training.monitor import LocalMonitor
 from ncdcli.training.optim import make_optimizer
 

@@ -16,7 +16,7 @@ from ncdcli.models.kinds import Mlp
 from ncdcli.objectives.kinds import Augment, Optimizer
 from ncdcli.recipe.base import import_kind
 from ncdcli.training.batches import Vectors
-from ncdcli.training.loop import Job
+from ncdcli.training.job import Job
 from ncdcli.training.streams import Key, torch_seeded
 
 

@@ -15,7 +15,8 @@ from ncdcli.objectives.kinds import KINDS, PretrainConfig
 from ncdcli.recipe.base import import_kind
 from ncdcli.training.batches import Vectors
 from ncdcli.training.heldout import HeldOut
-from ncdcli.training.loop import Job, train
+from ncdcli.training.job import Job
+from ncdcli.training.loop import train
 from ncdcli.training.streams import Key, torch_seeded
 
 
