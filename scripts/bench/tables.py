@@ -21,11 +21,11 @@ what the released code of 2024 makes of its `top_k`: one positive for each sampl
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
+import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from ncdcli.cli.main import main as ncd
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KINDS, ClusterConfig
 from ncdcli.data.samples import Samples
@@ -180,9 +181,13 @@ def recipe_of(data: str, name: str, k: str) -> tuple[str, list[str]]:
 
 def run(recipe: str, settings: list[str], folder: Path) -> Result:
     """The scores of a run; `ncd` does what is missing."""
-    command = [sys.executable, "-m", "ncdcli", "run", recipe, "--run", str(folder), "--quiet"]
-    command += ["--until", "evaluate", *(part for setting in settings for part in ("--set", setting))]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    words = ["run", recipe, "--run", str(folder), "--quiet", "--until", "evaluate"]
+    with contextlib.redirect_stdout(io.StringIO()):  # in this process: imports would take longer than most cells
+        try:
+            ncd([*words, *(part for setting in settings for part in ("--set", setting))])
+        except SystemExit as end:
+            if end.code:
+                raise
     metrics = json.loads((folder / "evaluate" / "metrics.json").read_text("utf-8"))
     scores = metrics["ncd_task_aware"]
     test = 100 * scores["test"]["novel"]
