@@ -59,6 +59,7 @@ def lloyd(
     pinned: Pinned | None = None,
     spherical: bool = False,
     balance: float | None = None,
+    nearest: Nearest | None = None,
 ) -> Partition:
     """The partition of `rows` (n, d) that Lloyd's iteration reaches from the centres `start` (k, d).
 
@@ -69,13 +70,14 @@ def lloyd(
     A cluster left empty is re-seeded at the row farthest from its own centre (never the last row of another cluster,
     and never a row that lies on its centre); with fewer distinct rows than clusters it stays empty where it was.
     With `balance` no cluster takes more rows than that many times the mean size, see `ncdcli.clustering.balance`.
+    `nearest` is that of an earlier call with the same rows: what it knows of them is then not computed again.
     Distances are float32 GEMMs, and only those that can matter (see `Nearest`); sums and the objective are float64, and
     sums follow only the rows that changed.
     """
     centres = np.array(start, np.float64)
     k = len(centres)
     base = pinned or Pinned(np.zeros(k, np.int64), np.zeros_like(centres), 0.0)
-    nearest = Nearest(rows)
+    nearest = nearest or Nearest(rows)
     assign: Callable[[NDArray[np.float64]], NDArray[np.int64]] = nearest
     if balance is not None:
         assign = partial(balanced_nearest, rows, room=capacities(len(rows), base.counts, balance))

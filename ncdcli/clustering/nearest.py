@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,8 +12,8 @@ from ncdcli.clustering.threads import each
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
-_CALM_NARROW = 0.02  # the same where distances are cheap: few numbers a row, few centres
-_CHEAP = 2_500  # multiply-adds a row below which they are
+_CHEAP = 2_500  # multiply-adds a row below which to look at all distances costs less than to keep bounds
+_NARROW_BLOCK = 4096  # rows of these that a product takes at once
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
@@ -24,27 +26,44 @@ class Nearest:
     all others shrinks with the largest move (Hamerly 2010), and half the distance from the own centre to the nearest
     other one is a lower bound as well (Elkan 2003). Bounds carry the rounding of float32, so that the answer is the one
     of a full sweep. Distances are |x|² − 2xc + |c|², by GEMM in blocks of rows.
+
+    Where rows and centres are few numbers each, the product takes less time than to find the place of the least
+    distance: then the least one is found alone, for all rows of a block at once, and its place where it has moved.
     """
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self.norms = squared_norms(rows)
         self.looked_at = 0  # rows whose distances were computed, all sweeps together
         self._centres: NDArray[np.float32] | None = None  # of the last sweep
         self._labels = np.zeros(len(rows), np.int64)
         self._changed = len(rows)  # rows that got another centre in the last sweep
         self._bounded = False  # the two bounds are those of the last sweep
-        self._upper = np.empty(len(rows))
-        self._lower = np.empty(len(rows))
+        self._upper = np.empty(0)  # (n,) as soon as they are kept
+        self._lower = np.empty(0)
+
+    @cached_property
+    def norms(self) -> NDArray[np.float32]:
+        """(n,) squared length of every row."""
+        return squared_norms(self.rows)
+
+    @cached_property
+    def _and_one(self) -> NDArray[np.float32]:
+        """(n, d + 1) rows with a 1 behind them: their product with (−2c, |c|²) needs nothing added."""
+        return np.concatenate([self.rows, np.ones((len(self.rows), 1), np.float32)], axis=1)
 
     def __call__(self, centres: NDArray[np.floating]) -> NDArray[np.int64]:
         """(n,) nearest of the (k, d) centres to each row, the first of equally near ones."""
         near = centres.astype(np.float32)
         norms = squared_norms(near)
+        if near.size < _CHEAP:
+            self._look_narrow(near, norms)
+            self._bounded, self._centres = False, None
+            return self._labels.copy()
         known = self._centres is not None and len(near) == len(self._centres)
         rows = self._may_change(near, norms) if known and self._bounded else None
-        calm = _CALM_NARROW if near.size < _CHEAP else _CALM
-        self._bounded = rows is not None or (len(near) > 1 and self._changed < calm * len(self.rows))
+        self._bounded = rows is not None or (len(near) > 1 and self._changed < _CALM * len(self.rows))
+        if self._bounded and not len(self._upper):
+            self._upper, self._lower = np.empty(len(self.rows)), np.empty(len(self.rows))
         self._centres = near
         before = self._labels.copy()
         self._look(near, norms, rows)
@@ -76,15 +95,34 @@ class Nearest:
         rows = np.flatnonzero(unsure)
         return None if len(rows) > _WORTH * len(unsure) else rows
 
+    def _look_narrow(self, near: NDArray[np.float32], norms: NDArray[np.float32]) -> None:
+        """Nearest centres of all rows, where these are narrow."""
+        slopes = np.concatenate([-2 * near, norms[:, None]], axis=1)
+        rows = self._and_one
+
+        def look(part: slice) -> None:
+            labels = self._labels[part]  # of the last sweep: changed in place
+            block = slopes @ rows[part].T
+            least = block == block.min(axis=0)
+            if np.count_nonzero(least) > len(labels):  # equally near ones
+                labels[:] = least.argmax(axis=0)
+                return
+            moved = np.flatnonzero(~least[labels, np.arange(len(labels))])
+            labels[moved] = least[:, moved].argmax(axis=0)
+
+        self._labels[self._labels >= len(near)] = 0  # of more centres
+        self.looked_at += len(rows)
+        each(look, list(blocks(len(rows), _NARROW_BLOCK)))
+
     def _look(self, near: NDArray[np.float32], norms: NDArray[np.float32], chosen: NDArray[np.int64] | None) -> None:
         """Nearest centres and bounds of the `chosen` rows, by computing all their distances."""
-        slopes, offsets = _padded(near, norms)
+        slopes = np.ascontiguousarray(-2 * near.T)
         largest = float(norms.max())
 
         def look(part: slice) -> None:
             index = part if chosen is None else chosen[part]
             block = self.rows[index] @ slopes
-            block += offsets
+            block += norms
             best = block.argmin(axis=1)
             self._labels[index] = best
             if not self._bounded:
@@ -100,17 +138,6 @@ class Nearest:
         count = len(self.rows) if chosen is None else len(chosen)
         self.looked_at += count
         each(look, list(blocks(count)))
-
-
-def _padded(near: NDArray[np.float32], norms: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(d, k) −2c and (k,) |c|² of the centres. Of 13 … 31 narrow ones, more that are infinitely far make it 32: NumPy
-    finds the least of 32 numbers in a third of the time that it takes for 26."""
-    k, d = near.shape
-    if not (12 < k < 32 and d <= 64):
-        return np.ascontiguousarray(-2 * near.T), norms
-    slopes, offsets = np.zeros((d, 32), np.float32), np.full(32, np.inf, np.float32)
-    slopes[:, :k], offsets[:k] = -2 * near.T, norms
-    return slopes, offsets
 
 
 def _half_gaps(near: NDArray[np.float32], norms: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.consensus import consensus
 from ncdcli.clustering.kinds import RestartsRule
 from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
+from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Frame, Rows, choose_frame, unit_rows
 from ncdcli.clustering.seeding import plus_plus, random_rows
 from ncdcli.clustering.sums import group_sums
@@ -46,8 +47,9 @@ def fit(
     with threads_for(rows.size, k):
         among = seeding_sample(framed, seeding_rows, k, rng)
         drawn = random_rows(len(among), k, rngs=rngs) if seeding == "random" else plus_plus(among, k, rngs=rngs)
+        nearest = Nearest(framed)
         for chosen in drawn:
-            partition = lloyd(framed, among[chosen], iterations=iterations, spherical=spherical)
+            partition = lloyd(framed, among[chosen], iterations=iterations, spherical=spherical, nearest=nearest)
             partitions.append(leave_frame(partition, frame))
             if tick is not None:
                 tick()

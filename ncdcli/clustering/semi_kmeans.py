@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ncdcli.clustering.checks import check_problem, class_means
 from ncdcli.clustering.criterion import distance_sum
 from ncdcli.clustering.kinds import SemiKMeans
 from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
+from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, seeding_sample, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
 from ncdcli.clustering.seeding import plus_plus
@@ -44,6 +46,11 @@ class _Prepared:
     means: NDArray[np.float64]  # (k, d) of the labelled rows of each cluster; zeros where there are none
     fixed: NDArray[np.int64]  # clusters that have labelled rows
     free: NDArray[np.int64]  # the others: novel ones, and known classes without a labelled row
+
+    @cached_property
+    def nearest(self) -> Nearest:
+        """What finds the pool's nearest centres, for all restarts."""
+        return Nearest(self.pool)
 
 
 def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, progress: Progress) -> Clustering:
@@ -172,7 +179,10 @@ def _run(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArr
 
 def _descend(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArray[np.float64]) -> Partition:
     tolerance = config.tolerance * prepared.frame.scale**2
-    options: dict[str, Any] = {"iterations": config.iterations, "tolerance": tolerance, "balance": config.balance}
+    options: dict[str, Any] = {
+        "iterations": config.iterations, "tolerance": tolerance,
+        "balance": config.balance, "nearest": prepared.nearest,
+    }  # fmt: skip
     if not problem.novel_only:
         return lloyd(prepared.pool, start, pinned=prepared.pinned, **options)
     first = problem.n_known

@@ -40,24 +40,40 @@ def test_lloyd_is_the_naive_one(seed: int) -> None:
 
 def test_centres_that_move_little_are_not_looked_at_again() -> None:
     rng = np.random.default_rng(0)
-    centres = 4 * rng.normal(size=(40, 8)).astype(np.float32)
-    rows = (centres[rng.integers(40, size=5000)] + rng.normal(size=(5000, 8))).astype(np.float32)
+    centres = 4 * rng.normal(size=(40, 64)).astype(np.float32)
+    rows = (centres[rng.integers(40, size=5000)] + rng.normal(size=(5000, 64))).astype(np.float32)
     nearest = Nearest(rows)
     for _ in range(12):
         labels = nearest(centres)
-        full = np.square(rows[:, None].astype(np.float64) - centres[None]).sum(axis=2)
+        full = np.stack([np.square(rows.astype(np.float64) - centre).sum(axis=1) for centre in centres], axis=1)
         np.testing.assert_array_equal(labels, full.argmin(axis=1))
         centres += 0.01 * rng.normal(size=centres.shape).astype(np.float32)
     assert nearest.looked_at < 0.5 * 12 * len(rows)
 
 
-def test_of_equal_centres_the_first_wins_in_every_sweep() -> None:
+@pytest.mark.parametrize("d", [3, 400])  # narrow rows are looked at in another way
+def test_of_equal_centres_the_first_wins_in_every_sweep(d: int) -> None:
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(500, 3)).astype(np.float32)
-    centres = np.repeat(rng.normal(size=(4, 3)), 2, axis=0)
+    rows = rng.normal(size=(500, d)).astype(np.float32)
+    centres = np.repeat(rng.normal(size=(4, d)), 2, axis=0)
     nearest = Nearest(rows)
     for _ in range(5):
         assert set(nearest(centres).tolist()) == {0, 2, 4, 6}
+    # whatever the sweep before has left: every row in the cluster that is the second of two equal ones now
+    swapped = nearest(np.roll(centres, 1, axis=0))
+    np.testing.assert_array_equal(swapped, Nearest(rows)(np.roll(centres, 1, axis=0)))
+
+
+@pytest.mark.parametrize("d", [3, 400])
+def test_what_it_knows_of_its_rows_serves_the_next_lloyd(d: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(5000, d)).astype(np.float32)
+    nearest = Nearest(rows)
+    for k in (9, 4, 12, 12):
+        start = rows[rng.choice(len(rows), k, replace=False)]
+        kept, alone = (lloyd(rows, start, iterations=30, nearest=each) for each in (nearest, None))
+        np.testing.assert_array_equal(kept.labels, alone.labels)
+        assert kept.objective == alone.objective
 
 
 def test_rows_far_from_the_origin_keep_their_nearest_centre() -> None:
