@@ -56,6 +56,31 @@ def fit(
     return partitions
 
 
+class NestedFits:
+    """k-means partitions of the same rows for one k after another: the starts of a smaller k are some of a greater's.
+
+    k-means++ draws one centre after the other, so that each restart draws `most` of them once, and k of them begin the
+    k-means of that k. Partitions of two candidates are then alike but for what the candidates make of them.
+    """
+
+    def __init__(self, rows: Rows, most: int, restarts: int, iterations: int, rng: np.random.Generator) -> None:
+        self.most, self.iterations = most, iterations
+        self._frame = choose_frame(rows)
+        self._rows = self._frame.enter(rows)
+        self._nearest = Nearest(self._rows)
+        with threads_for(rows.size, most):
+            self._drawn = plus_plus(self._rows, most, rngs=rng.spawn(restarts))  # (restarts, most)
+
+    def __call__(self, k: int) -> list[Partition]:
+        """One partition into k ≤ `most` clusters per restart."""
+        with threads_for(self._rows.size, k):
+            runs = [
+                lloyd(self._rows, self._rows[drawn[:k]], iterations=self.iterations, nearest=self._nearest)
+                for drawn in self._drawn
+            ]
+        return [leave_frame(run, self._frame) for run in runs]
+
+
 def descend(rows: Rows, centres: NDArray[np.float64], *, iterations: int, spherical: bool = False) -> Partition:
     """Where Lloyd's iteration ends from these centres (k, d)."""
     frame = Frame() if spherical else choose_frame(rows)

@@ -30,6 +30,7 @@ class Verdict:
     score: float  # greater is better
     pool: NDArray[np.int64]  # (m,) clusters of the rows that silhouettes are taken of
     resample: Callable[[np.random.Generator], float]  # the score on one bootstrap sample of the labelled rows
+    steadier: float | None = None  # a score with less of chance in it, which a search follows; None: the score
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,11 @@ class Candidates:
             tick(1, k=k)
         return self.verdicts[k].score
 
+    def steadier(self, k: int, tick: Tick) -> float:
+        """What a search follows: the score of k, or a steadier one where there is one."""
+        score, steadier = self.score(k, tick), self.verdicts[k].steadier
+        return score if steadier is None else steadier
+
     def bootstrap_sd(self, k: int) -> float:
         """Standard deviation of the score of k over 200 bootstrap samples of the labelled rows."""
         rng = np.random.default_rng([self._sample.key, 1, k])
@@ -204,7 +210,8 @@ def choose(
     """
     low, high = limits
     with progress.track("estimate k", high - low + 1 if search is search_all else None) as tick:
-        scores = search(lambda k: candidates.score(k, tick), low, high)
+        search(lambda k: candidates.steadier(k, tick), low, high)
+        scores = candidates.scores
         k = best_candidate(scores)
         sd = candidates.bootstrap_sd(k)
         statistics: dict[str, Any] = {"range": [low, high], f"best_{score_name}": scores[k]}

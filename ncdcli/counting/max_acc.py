@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ncdcli.clustering.restarts import best_of, fit
+from ncdcli.clustering.restarts import NestedFits, best_of
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
 from ncdcli.counting.candidates import stratified_rows
 from ncdcli.counting.kinds import MaxAcc
@@ -30,10 +30,12 @@ ITERATIONS = 100
 def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, progress: Progress) -> CountEstimate:
     """The k in low … high whose k-means on all rows has the greatest Hungarian accuracy on the labelled rows.
 
-    Vaze et al., CVPR 2022, section 3.4. Every k has its own random stream, so that its score does not depend on the
-    order of the search, and is scored once. `interval` reaches from the least to the greatest candidate whose accuracy
-    is within one standard deviation of the best one, where that deviation is over 200 bootstrap samples of the
-    labelled rows, matched anew each.
+    Vaze et al., CVPR 2022, section 3.4. The starts of a smaller k are the first ones of a greater (`NestedFits`): a
+    score does not depend on the order of the search, chance does the same to neighbouring candidates, and each is
+    scored once. The partition of lowest objective counts; the search follows the mean accuracy of all restarts, a curve
+    with fewer bumps to be caught at. `interval` reaches from the least to the greatest candidate whose accuracy is
+    within one standard deviation of the best one, where that deviation is over 200 bootstrap samples of the labelled
+    rows, matched anew each.
 
     The labelled samples cannot tell the candidates of the interval apart, and on good embeddings these are many: known
     classes stay whole while novel ones are merged or cut up. GCD takes the one at which its search happens to stop; to
@@ -51,16 +53,19 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     key = int(rng.integers(2**63))
     chosen = stratified_rows(problem.labels, config.max_samples, np.random.default_rng([key, 0]))
     sample, most, cost = Sample.of(problem, chosen, key), len(chosen), Cost()
+    limits = labelled_range(problem, config, most=most)
     if config.clustering == "kmeans":
-        judge = partial(_by_kmeans, sample, config.restarts, cost)
+        fits = NestedFits(sample.rows, limits[1], config.restarts, ITERATIONS, np.random.default_rng([key, 3]))
+        judge = partial(_by_kmeans, sample, fits, cost)
         if len(np.unique(sample.labels[sample.labels >= 0])) == 1:
             progress.note("only one class has labelled samples: `max_acc` then prefers the least number of clusters")
     else:
         sweep = PinnedSweep.of(sample, config.held_out, config.restarts, cost, progress, kind="max_acc")
-        judge, sample, most = partial(_by_semi_kmeans, sweep), sweep.sample, sweep.most
+        judge, sample = partial(_by_semi_kmeans, sweep), sweep.sample
+        limits = labelled_range(problem, config, most=sweep.most)
     answer = choose(
         Candidates(judge, sample),
-        labelled_range(problem, config, most=most),
+        limits,
         kind="max_acc",
         score_name="accuracy",
         search=SEARCHES[config.search],
@@ -72,12 +77,12 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     return replace(answer, statistics={**answer.statistics, "cost": cost.facts(len(sample.rows))})
 
 
-def _by_kmeans(sample: Sample, restarts: int, cost: Cost, k: int) -> Verdict:
+def _by_kmeans(sample: Sample, fits: NestedFits, cost: Cost, k: int) -> Verdict:
     """Hungarian accuracy of plain k-means on the labelled rows."""
-    rng = np.random.default_rng([sample.key, k])
-    runs = fit(sample.rows, k, restarts=restarts, iterations=ITERATIONS, rng=rng)
+    runs = fits(k)
     cost.add_kmeans(len(sample.rows), k, [run.iterations for run in runs])
-    return matching_verdict(sample, runs[best_of(runs)].labels, k)
+    verdict = matching_verdict(sample, runs[best_of(runs)].labels, k)
+    return replace(verdict, steadier=float(np.mean([matching_verdict(sample, run.labels, k).score for run in runs])))
 
 
 def _by_semi_kmeans(sweep: PinnedSweep, k: int) -> Verdict:

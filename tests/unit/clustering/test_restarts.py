@@ -11,7 +11,9 @@ from sklearn.metrics import adjusted_rand_score
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.kmeans import cluster as kmeans
-from ncdcli.clustering.restarts import fit, seeding_sample, settle
+from ncdcli.clustering.lloyd import lloyd
+from ncdcli.clustering.restarts import NestedFits, fit, seeding_sample, settle
+from ncdcli.clustering.seeding import plus_plus
 from ncdcli.clustering.semi_kmeans import cluster as semi_kmeans
 from ncdcli.errors import RecipeError
 
@@ -105,3 +107,13 @@ def test_starts_are_drawn_from_a_sample_of_the_rows_or_all() -> None:
     assert np.isin(sample, rows).all()
     assert len(seeding_sample(rows, 50, 80, np.random.default_rng(0))) == 80  # at least one for each centre
     assert seeding_sample(rows, None, 8, np.random.default_rng(0)) is rows
+
+
+def test_nested_fits_start_from_the_first_rows_that_were_drawn(rows) -> None:
+    fits = NestedFits(rows, 9, 3, 50, np.random.default_rng(5))
+    drawn = plus_plus(rows, 9, rngs=np.random.default_rng(5).spawn(3))
+    for k in (4, 9, 2):
+        for ours, start in zip(fits(k), drawn, strict=True):
+            alone = lloyd(rows, rows[start[:k]], iterations=50)
+            np.testing.assert_array_equal(ours.labels, alone.labels)
+            assert ours.objective == alone.objective

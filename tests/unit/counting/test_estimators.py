@@ -3,11 +3,13 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import silhouette_score
 
-from ncdcli.clustering.restarts import best_of, fit
+from ncdcli.clustering.restarts import NestedFits, best_of, fit
 from ncdcli.counting import fixed, max_acc, silhouette
-from ncdcli.counting.base import CountProblem
+from ncdcli.counting.base import CountEstimate, CountProblem
 from ncdcli.counting.candidates import best_candidate, candidate_range, indistinct, stratified_rows
 from ncdcli.counting.kinds import Fixed, MaxAcc, Silhouette
+from ncdcli.counting.labelled import Candidates, Sample, Verdict, choose
+from ncdcli.counting.search import search_brent
 from ncdcli.errors import DataError, RecipeError
 
 
@@ -56,8 +58,9 @@ def test_max_acc_scores_are_hungarian_accuracies_on_labelled_rows(recorder):
     assert sorted(estimate.scores) == list(range(4, 13))
     key = int(rng().integers(2**63))
     labelled = problem.labels >= 0
+    fits = NestedFits(problem.embeddings, 12, 2, 100, np.random.default_rng([key, 3]))
     for k in (4, 9):
-        runs = fit(problem.embeddings, k, restarts=2, iterations=100, rng=np.random.default_rng([key, k]))
+        runs = fits(k)
         clusters = runs[best_of(runs)].labels[labelled]
         counts = np.array(
             [[((clusters == c) & (problem.labels[labelled] == t)).sum() for t in range(4)] for c in range(k)]
@@ -106,9 +109,9 @@ def test_deciding_silhouettes_are_those_of_pool_rows(recorder):
     problem = blobs(spread=3.0)
     estimate = max_acc.estimate(problem, MaxAcc(restarts=2), rng(), recorder)
     pool = problem.labels < 0
-    key = int(rng().integers(2**63))
+    fits = NestedFits(problem.embeddings, 22, 2, 100, np.random.default_rng([int(rng().integers(2**63)), 3]))
     for k, value in estimate.other_scores["silhouette"].items():
-        runs = fit(problem.embeddings, k, restarts=2, iterations=100, rng=np.random.default_rng([key, k]))
+        runs = fits(k)
         clusters = runs[best_of(runs)].labels[pool]
         assert value == pytest.approx(silhouette_score(problem.embeddings[pool], clusters), abs=1e-5)
 
@@ -118,6 +121,26 @@ def test_max_acc_without_a_pool_takes_the_least_of_equal_accuracies(recorder):
     problem = CountProblem(problem.embeddings, np.repeat(np.arange(8), 30), 8)
     estimate = max_acc.estimate(problem, MaxAcc(restarts=5), rng(), recorder)
     assert (estimate.k, estimate.other_scores) == (8, {})
+
+
+def test_the_search_follows_the_steadier_score_and_the_score_decides(recorder):
+    """A chance partition makes 162 stand out from its neighbours, and a search by scores alone ends there."""
+    sample = Sample(np.zeros((1, 1), np.float32), np.zeros(1, np.int64), np.empty(0, np.int64), 1, key=0)
+
+    def estimate(steady: bool) -> CountEstimate:
+        def judge(k: int) -> Verdict:
+            slope, bump = -abs(k - 190) / 100, 0.3 * (k == 162)
+            return Verdict(slope + bump, np.empty(0, np.int64), lambda rng: 0.0, steadier=slope if steady else None)
+
+        return choose(
+            Candidates(judge, sample), (100, 200), kind="max_acc", score_name="accuracy", search=search_brent,
+            ties="smallest", pool=False, progress=recorder,
+        )  # fmt: skip
+
+    assert 190 not in estimate(steady=False).scores
+    followed = estimate(steady=True)
+    assert 190 in followed.scores
+    assert followed.k == max(followed.scores, key=followed.scores.get)
 
 
 def test_the_score_of_a_candidate_does_not_depend_on_the_search(recorder):
