@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +18,8 @@ from ncdcli.words import counted
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.plan import Plan
-    from ncdcli.sweep.children import Child
-    from ncdcli.sweep.execute import Outcome
+    from ncdcli.sweep.execute import Outcome, Process
+    from ncdcli.sweep.forks import Starter
     from ncdcli.sweep.load import Sweep
     from ncdcli.sweep.schedule import Keys, Scheduled
 
@@ -87,7 +87,8 @@ def sweep(
 ) -> None:
     """Run a recipe over seeds and a grid of values, and sum up in one table.
 
-    The same command again does only what is missing.
+    The same command again does only what is missing. On Linux, and on the processor alone, runs are forks of one
+    process that imports for all of them; with the variable `NCD_FORK=0` each is a new process.
     """
     from ncdcli.sweep.load import load_sweep
 
@@ -212,8 +213,11 @@ def _run(session: Session, sweep: Sweep, plans: Mapping[str, Plan], how: How) ->
         time = seconds(outcome.seconds)
         session.note(f"[{len(ended)}/{len(to_do)}] {outcome.name}: {outcome.state} after {time}{why}")
 
-    with StopSignals(lambda name: session.note(f"{name}: stopping the runs; Ctrl-C again stops at once")) as stop:
-        executor = Executor(_starter(sweep, how), tell, stop, how.jobs, how.keep_going)
+    with (
+        StopSignals(lambda name: session.note(f"{name}: stopping the runs; Ctrl-C again stops at once")) as stop,
+        _starter(sweep, plans, how, runs=len(to_do)) as starter,
+    ):
+        executor = Executor(_start(sweep, how, starter), tell, stop, how.jobs, how.keep_going)
         outcomes = executor.execute(to_do)
         _answer(session, sweep, outcomes)
         if stop.requested():
@@ -227,18 +231,26 @@ def _run(session: Session, sweep: Sweep, plans: Mapping[str, Plan], how: How) ->
     _raise_failures(session, sweep, outcomes)
 
 
-def _starter(sweep: Sweep, how: How) -> Any:
+def _starter(sweep: Sweep, plans: Mapping[str, Plan], how: How, *, runs: int) -> Starter:
+    """What starts processes, and knows what is to be imported for the stages that are to be done."""
+    from ncdcli.sweep.forks import Starter
+    from ncdcli.sweep.preload import modules_for
+
+    def modules() -> Iterator[str]:
+        for run in sweep.runs:
+            yield from modules_for(run.recipe, plans[run.name].to_do)
+
+    return Starter(modules, runs=runs, device=how.device, threads=how.threads)
+
+
+def _start(sweep: Sweep, how: How, starter: Starter) -> Callable[[Scheduled], Process]:
     """The function that starts the process of a run."""
-    from ncdcli.sweep.children import Child
-
     by_name = {run.name: run for run in sweep.runs}
-    threads = how.threads
 
-    def start(scheduled: Scheduled) -> Child:
+    def start(scheduled: Scheduled) -> Process:
         run = by_name[scheduled.name]
         sets = [word for override in run.overrides for word in ("--set", override)]
-        folder = str(scheduled.folder.path)
-        return Child(["run", run.reference, *sets, "--run", folder, *how.words()], threads=threads)
+        return starter(["run", run.reference, *sets, "--run", str(scheduled.folder.path), *how.words()])
 
     return start
 

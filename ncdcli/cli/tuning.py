@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,14 @@ from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.sweeping import How
 from ncdcli.cli.trials import answer_plan, answer_trials
 from ncdcli.errors import DataError, Interrupted, MissingError, NcdError, UsageError
+from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.recipe.base import Package
 from ncdcli.words import counted
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.signals import StopSignals
-    from ncdcli.sweep.children import Child, End
+    from ncdcli.sweep.children import End
+    from ncdcli.sweep.forks import Starter
     from ncdcli.tune.load import Search
     from ncdcli.tune.record import Record
     from ncdcli.tune.trials import Study, Trial
@@ -117,16 +119,20 @@ def _tune(session: Session, search: Search, how: How, *, seed: int, timeout: flo
     with (
         hold_lock(search.root, command=session.command),
         StopSignals(lambda name: session.note(f"{name}: stopping the trials; Ctrl-C again stops at once")) as stop,
+        ExitStack() as stack,
     ):
         record = open_record(search, lambda: _split(session, search, how, stop), seed=seed)
         study = Study(search.root / JOURNAL, search.tree(), search.tune, seed=seed, jobs=how.jobs)
         begun = study.trials()
         ended = sum(trial.state != "running" for trial in begun)
-        session.note(f"{search.root}: {counted(max(search.tune.trials - ended, 0), 'trial')} to do, {ended} done")
+        to_do = max(search.tune.trials - ended, 0)
+        session.note(f"{search.root}: {counted(to_do, 'trial')} to do, {ended} done")
+        starter = stack.enter_context(_starter(search, how, runs=to_do * len(record.folds)))
         try:
             Runner(
                 search, study, record.folds, len(record.known),
-                start=lambda words: _start(words, how), tell=_teller(session, search, record, study), stop=stop,
+                start=lambda words: starter([*words, *how.words()]),
+                tell=_teller(session, search, record, study), stop=stop,
                 jobs=how.jobs, deadline=deadline,
             ).run()  # fmt: skip
         finally:
@@ -144,16 +150,23 @@ def _make_folder(root: Path) -> None:
         raise NcdError(f"cannot make the folder `{root}`: {reason}", hint="choose another `--root`") from error
 
 
-def _start(words: Sequence[str], how: How) -> Child:
-    from ncdcli.sweep.children import Child
+def _starter(search: Search, how: How, *, runs: int) -> Starter:
+    """What starts processes, and knows what the trials import; kinds that trials choose come as they are chosen."""
+    from ncdcli.sweep.forks import Starter
+    from ncdcli.sweep.preload import modules_for
+    from ncdcli.tune.run import LAST_STAGE
 
-    return Child([*words, *how.words()], threads=how.threads)
+    stages = [*BY_NAME][: [*BY_NAME].index(LAST_STAGE) + 1]
+    return Starter(lambda: modules_for(search.recipe, stages), runs=runs, device=how.device, threads=how.threads)
 
 
 def _split(session: Session, search: Search, how: How, stop: StopSignals) -> None:
     """Make the base run's split, in a process of its own: this one opens no file that holds a novel label."""
+    from ncdcli.sweep.children import Child
+
     sets = [word for override in (*search.overrides, "tune=null") for word in ("--set", override)]
-    child = _start(["run", search.reference, *sets, "--until", "split", "--run", str(search.base)], how)
+    words = ["run", search.reference, *sets, "--until", "split", "--run", str(search.base), *how.words()]
+    child = Child(words, threads=how.threads)
     try:
         end, told = None, False
         while end is None:

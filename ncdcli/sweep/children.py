@@ -10,7 +10,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
+ANSWERING = ("--json", "--quiet")  # how a run is told to speak
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # torch takes the first
 
 
@@ -30,7 +32,7 @@ class Child:
     def __init__(self, words: Sequence[str], *, threads: int | None) -> None:
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - read at its end
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ncdcli.sweep.child", *words, "--json", "--quiet"],
+            [sys.executable, "-m", "ncdcli.sweep.child", *words, *ANSWERING],
             stdin=subprocess.PIPE,  # never written: its end tells the child that we are gone
             stdout=self._out,
             stderr=self._err,
@@ -46,7 +48,7 @@ class Child:
             return None
         if self._process.stdin is not None:
             self._process.stdin.close()
-        return End(code) if code == 0 else explain_end(code, _text(self._out), _text(self._err))
+        return end_of(code, self._out, self._err)
 
     def send(self, number: int) -> None:
         """Send a signal; nothing where the process has ended."""
@@ -69,6 +71,11 @@ def environment(threads: int | None) -> dict[str, str]:
     return values
 
 
+def end_of(code: int, out: IO[bytes], err: IO[bytes]) -> End:
+    """The end of a process with this exit code that has written these files."""
+    return End(code) if code == 0 else explain_end(code, _text(out), _text(err))
+
+
 def explain_end(code: int, out: str, err: str) -> End:
     """What a failed process says of itself: its JSON object, or the last line of stderr, or the signal."""
     try:
@@ -86,6 +93,6 @@ def explain_end(code: int, out: str, err: str) -> End:
     return End(code, lines[-1])
 
 
-def _text(file: object) -> str:
-    file.seek(0)  # type: ignore[attr-defined]
-    return file.read().decode("utf-8", "replace")  # type: ignore[attr-defined]
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")

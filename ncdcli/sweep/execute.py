@@ -12,7 +12,7 @@ from ncdcli.pipeline.signals import StopSignals
 from ncdcli.sweep.children import End
 from ncdcli.sweep.schedule import Scheduled, must_wait
 
-LOOK_SECONDS = 0.1  # between looks at the running processes
+LOOK_SECONDS = 0.02  # between looks at the running processes
 PATIENCE_SECONDS = 20.0  # for processes that were told a second time to stop
 
 State = Literal["done", "failed", "stopped", "not started"]

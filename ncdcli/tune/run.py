@@ -22,7 +22,7 @@ from ncdcli.tune.folds import Fold, score_path
 from ncdcli.tune.load import Search
 from ncdcli.tune.trials import FoldScore, Study, Trial
 
-START_STAGES = ("--until", "evaluate")
+LAST_STAGE = "evaluate"
 STOPPED = (130, 143, 129, -signal.SIGTERM, -signal.SIGINT)
 MISSING = MissingError.exit_code
 MOST_ALIKE = 5  # failures in a row, for one reason: it is no trial's fault
@@ -109,7 +109,7 @@ class Runner:
         recipe = load_recipe(self.search.reference, overrides).recipe
         folder = RunFolder(self.search.folder(trial.number, fold))
         sets = [word for override in overrides for word in ("--set", override)]
-        words = ("run", self.search.reference, *sets, "--run", str(folder.path), *START_STAGES)
+        words = ("run", self.search.reference, *sets, "--run", str(folder.path), "--until", LAST_STAGE)
         return Scheduled(folder.path.name, folder, stage_keys(recipe)), words
 
     def _start_some(self) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from ncdcli.sweep.forks import can_fork
+
 pytestmark = pytest.mark.slow
 
 RECIPE = """\
@@ -115,17 +117,35 @@ def test_ctrl_c_stops_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked for in /proc")
 def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "endless.yaml").write_text(ENDLESS)
-    (tmp_path / "s.yaml").write_text("recipe: endless.yaml\n")
-    process = start(tmp_path, "s.yaml")
-    wait_for(tmp_path, "runs/s/seed=0/.work/pretrain-*/metrics.jsonl")
+    (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
+    process = start(tmp_path, "s.yaml", "--jobs", "2")
+    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2)
 
     process.kill()
     process.communicate(timeout=60)
-    wait_for(tmp_path, "runs/s/seed=0/.work/pretrain-*/checkpoint.pt")
+    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/checkpoint.pt", count=2)
     deadline = time.monotonic() + 60
-    while any(is_of(tmp_path, path) for path in Path("/proc").glob("[0-9]*")):
+    while processes_of(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(not can_fork("auto"), reason="runs are not forks here")
+def test_no_run_is_lost_with_the_process_that_is_forked(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    (tmp_path / "s.yaml").write_text("recipe: tiny.yaml\nseeds: 2\n")
+    process = start(tmp_path, "s.yaml", "--json")
+    wait_for(tmp_path, "runs/s/seed=0/recipe.yaml")
+    servers = [other for other in processes_of(tmp_path) if b"ncdcli.sweep.server" in (other / "cmdline").read_bytes()]
+    first = min(servers, key=lambda other: int(other.name))  # the others are its forks
+    os.kill(int(first.name), signal.SIGKILL)
+
+    code, out, err = finish(process)
+    assert (code, [run["state"] for run in json.loads(out)["runs"]]) == (0, ["done"] * 2), err
+
+
+def processes_of(folder: Path) -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*") if is_of(folder, path)]
 
 
 def is_of(folder: Path, process: Path) -> bool:
