@@ -1,0 +1,430 @@
+"""How long an epoch of each method takes beside a bare loop of the same steps.
+
+    python scripts/bench/methods.py                             # all methods; some minutes
+    python scripts/bench/methods.py --methods simgcd uno --threads 1 --quick
+    python scripts/bench/methods.py --methods pim --profile     # where our time goes
+
+Digits methods have the settings of their shipped recipes, on scikit-learn's 1,797 digits and a fresh `small_cnn`;
+`tabular_ncd` those of `optdigits-tabular-ncd` on random rows of that size; `+resnet18` and `+lite0` (timm, 32 and 64
+pixels, random images and weights) are larger networks. PBN has a benchmark of its own (pbn.py).
+
+*The bare loop* is what somebody would write for one method alone: for each batch the backbone on its views (joined, as
+batch norm sees them), the method's own objective on the features, `zero_grad`, `backward`, `step`. Its batches are
+those of our loop, lie ready in memory, prepared, normalised and channels last, and come with their labels and
+positions; the optimizer is ours (fused). It neither draws, reads, seeds, logs, looks at the loss nor saves.
+
+*Ours* is the training that the stage starts, with its logs, its checkpoints and a progress line. The two take turns
+epoch by epoch in one process and see the same batches: unless there is dropout, they must find the same losses, which
+is checked. Ratios are medians over epochs of ours / bare, of the wall and of processor time (all threads).
+
+*refresh* is what a method itself computes between epochs (GPC's mixture, CMS's memory, SelEx's hierarchy, DTC's
+targets, the pair network of MCL and KCL), the features of all rows included. It is in neither side of the ratios, and
+its mean seconds an epoch are shown for both sides. *views* is the ratio when our batches are random views, as the
+recipe has them, while those of the bare loop still lie ready; *making* is what drawing them alone takes, as a part of
+the bare epoch. *once* are our seconds before the first and after the last epoch, the last checkpoint and the weights
+included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import cProfile
+import pstats
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+import ncdcli  # before torch: sets how its threads wait, as for every command  # noqa: F401
+import torch  # isort: skip
+from torch import Tensor  # isort: skip
+from ncdcli.cli.progress import LineProgress
+from ncdcli.clustering.base import Problem
+from ncdcli.joint.base import JointMethod, Task
+from ncdcli.joint.frozen import FrozenBackbone
+from ncdcli.joint.kinds import KINDS as METHODS
+from ncdcli.models.backbone import Backbone, InputSpec
+from ncdcli.models.build import build_backbone
+from ncdcli.models.freeze import freeze_all_but_last
+from ncdcli.models.inference import forward_batches
+from ncdcli.models.kinds import BackboneConfig
+from ncdcli.objectives.base import EpochFacts, Objective
+from ncdcli.objectives.kinds import KINDS, Augment, ObjectiveConfig, TrainingConfig
+from ncdcli.pipeline.context import Resources
+from ncdcli.recipe.base import import_kind
+from ncdcli.recipe.resolve import load_recipe
+from ncdcli.training.batches import ArrayImages, Source, Vectors
+from ncdcli.training.job import Job
+from ncdcli.training.launch import launch
+from ncdcli.training.loop import train
+from ncdcli.training.monitor import LocalMonitor
+from ncdcli.training.optim import learning_rate
+from ncdcli.training.sampler import plan_epoch
+from ncdcli.training.streams import Key, generator, torch_seeded
+from ncdcli.training.views import Views
+
+OBJECTIVES = ("supcon_infonce", "cross_entropy", "rotation")
+LARGER = ("simgcd+resnet18", "uno+resnet18", "supcon_infonce+lite0")
+TARGET = 1.15
+CPU = torch.device("cpu")
+DIGITS_VIEWS = Augment(shift=0.1, rotate=15, zoom=0.15)
+EPOCHS = {"pim": 100, "tabular_ncd": 10}  # those of others take longer
+
+
+def main() -> None:
+    """Print the table."""
+    names = (*METHODS, *OBJECTIVES, *LARGER)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="METHOD", help=", ".join(names))
+    parser.add_argument("--epochs", type=int, help="of each training; default: 6, ten times and more where they are short")
+    parser.add_argument("--quick", action="store_true", help="half of the epochs")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--profile", action="store_true", help="print what our loop spends its time in instead")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{options.threads} thread(s), medians over epochs; ncd and views: time of an epoch / that of the bare loop")
+    print(HEAD)
+    for name in options.methods:
+        epochs = options.epochs or EPOCHS.get(name, 6) // (2 if options.quick else 1)
+        case = make_case(name, epochs)
+        if options.profile:
+            profile(case)
+        else:
+            print(line_of(case), flush=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training: all that a job needs, and the random views of its recipe."""
+
+    name: str
+    backbone: Backbone
+    objective: Objective
+    source: Source
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    config: TrainingConfig  # without random views
+    augment: Augment
+
+    @property
+    def stream(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence(0)
+
+
+def make_case(name: str, epochs: int) -> Case:
+    """The training of a method; its weights and what it starts from are the same each time."""
+    kind, _, network = name.partition("+")
+    source, classes = samples_of(kind, network)
+    recipe = load_recipe(recipe_of(kind)).recipe
+    config: Any = recipe.pretrain if kind in OBJECTIVES else recipe.joint_training
+    setting = recipe.data.setting
+    known = classes < 5
+    labelled = known & ((setting == "ncd") | (np.arange(len(classes)) % 2 == 0))
+    labels = np.where(labelled, classes, -1)
+    rows = np.flatnonzero(labelled) if kind == "cross_entropy" else np.arange(len(classes))
+    section = TypeAdapter(BackboneConfig).validate_python(NETWORKS[network]) if network else recipe.backbone
+    with torch_seeded(np.random.SeedSequence(0), Key.WEIGHTS):
+        backbone = build_backbone(section, source.spec)
+        if kind in OBJECTIVES:
+            chosen: Any = recipe.pretrain.objective
+            if chosen.kind != kind:
+                chosen = TypeAdapter(ObjectiveConfig).validate_python({"kind": kind})
+            objective: Objective = import_kind(KINDS, kind).build(chosen, backbone, n_known=5)
+        else:
+            backbone, source, objective = make_method(config, backbone, source, labels, setting)
+    update = {"epochs": epochs, "augment": Augment()} | ({"batch_size": 64} if network else {})
+    shown = DIGITS_VIEWS if source.spec.modality == "images" else config.augment
+    return Case(name, backbone, objective, source, rows, labels[rows], config.model_copy(update=update), shown)
+
+
+NETWORKS = {
+    "resnet18": {"kind": "timm", "name": "resnet18", "weights": "none", "image_size": 32, "small_stem": True},
+    "lite0": {"kind": "timm", "name": "tf_efficientnet_lite0", "weights": "none", "image_size": 64},
+}
+
+
+def recipe_of(kind: str) -> str:
+    """The shipped recipe that a method's settings are taken from."""
+    return "optdigits-tabular-ncd" if kind == "tabular_ncd" else f"digits-{'gcd' if kind in OBJECTIVES else kind}"
+
+
+def samples_of(kind: str, network: str) -> tuple[Source, NDArray[np.int64]]:
+    """Samples and the classes 0 to 9: digits, random images for a larger network, or random rows of a table."""
+    rng = np.random.default_rng(0)
+    if kind == "tabular_ncd":
+        return Vectors(rng.normal(size=(3823, 62)).astype(np.float32), "tables"), rng.integers(0, 10, 3823)
+    if network:
+        side = NETWORKS[network]["image_size"]
+        return ArrayImages(rng.integers(0, 256, (256, side, side, 3), np.uint8)), np.arange(256) % 10
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return ArrayImages((digits.images[..., None] * 15).astype(np.uint8)), digits.target.astype(np.int64)
+
+
+def make_method(
+    config: Any, backbone: Backbone, source: Source, labels: NDArray[np.int64], setting: str
+) -> tuple[Backbone, Source, JointMethod]:
+    """The joint method, ready to be trained, with the backbone and the samples that it sees."""
+    section = config.method
+    if section.kind == "pim":  # the search for it comes before the first epoch
+        section = section.model_copy(update={"sureness_weight": 0.2})
+    if config.train_last_blocks is not None:
+        blocks = backbone.list_blocks()
+        freeze_all_but_last(backbone, config.train_last_blocks, name="", found=blocks, field="")
+    backbone.eval()
+    parts = [rows for _, rows in forward_batches(backbone, source, np.arange(len(source)), device=CPU)]
+    embeddings = torch.nn.functional.normalize(torch.cat(parts).clone(), dim=1).numpy()
+    if not section.trains_backbone:
+        backbone, source = FrozenBackbone(backbone), Vectors(embeddings, "embeddings")
+    method = import_kind(METHODS, section.kind).make(section, backbone, task=Task(5, 10, setting))
+    method.start(Problem(embeddings, labels, 5, 10, setting == "ncd"), np.random.default_rng(0))
+    return backbone, source, method
+
+
+@dataclass
+class Clock:
+    """Seconds of the wall and of the processor, all threads, that passed while it ran."""
+
+    wall: float = 0.0
+    processor: float = 0.0
+    started: tuple[float, float] | None = None
+
+    def start(self) -> None:
+        self.started = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        assert self.started is not None
+        wall, processor = self.started
+        self.wall += time.perf_counter() - wall
+        self.processor += time.process_time() - processor
+        self.started = None
+
+    def take(self) -> tuple[float, float]:
+        """What it shows; it is then set to zero."""
+        shown = self.wall, self.processor
+        self.wall = self.processor = 0.0
+        return shown
+
+
+def outside_of(clock: Clock, other: Clock, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose time goes to the `other` clock."""
+
+    def timed(*arguments: Any) -> Any:
+        clock.stop()
+        other.start()
+        try:
+            return function(*arguments)
+        finally:
+            other.stop()
+            clock.start()
+
+    return timed
+
+
+@dataclass
+class Side:
+    """What was measured of one of the two."""
+
+    epochs: list[tuple[float, float]] = field(default_factory=list)  # seconds of the wall, of the processor
+    refreshes: list[float] = field(default_factory=list)  # seconds of the wall
+    losses: list[float] = field(default_factory=list)  # means
+
+    def take(self, clock: Clock, refresh: Clock, loss: float) -> None:
+        self.epochs.append(clock.take())
+        self.refreshes.append(refresh.take()[0])
+        self.losses.append(loss)
+
+
+class BareLoop:
+    """The bare loop: one epoch a call."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.side = case, Side()
+        self.backbone, self.objective = copy.deepcopy((case.backbone, case.objective))
+        if self.backbone.channels_last:
+            self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizers = self.objective.make_optimizers(case.config.optimizer, self.backbone)
+        self.clock, self.refresh = Clock(), Clock()
+        self.objective.refresh = outside_of(self.clock, self.refresh, self.objective.refresh)  # type: ignore[method-assign]
+
+    def epoch(self, number: int) -> None:
+        """Train and measure one epoch."""
+        config = self.case.config
+        batches = list(ready_batches(self.case, number, channels_last=self.backbone.channels_last))
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            rate = learning_rate(config.schedule, config.optimizer.lr, number, config.epochs)
+            group["lr"] = rate * group.get("lr_factor", 1.0)
+        rngs = [generator(self.case.stream, Key.MADE_VIEWS, number, batch) for batch in range(len(batches))]
+        self.clock.start()
+        losses = self._train(number, batches, rngs)
+        self.clock.stop()
+        sizes = torch.tensor([len(labels) for _, labels, _ in batches])
+        total = (torch.stack(losses).view(len(batches), -1) * sizes[:, None]).sum() / sizes.sum()
+        self.side.take(self.clock, self.refresh, float(total))
+
+    def _train(self, number: int, batches: Any, rngs: list[np.random.Generator]) -> list[Tensor]:
+        backbone, objective, losses = self.backbone, self.objective, []
+        objective.begin_epoch(number, self.case.config.epochs)
+        if objective.refreshes:
+            labels = torch.from_numpy(self.case.labels)
+            rng = generator(self.case.stream, Key.REFRESH, number)
+            objective.refresh(EpochFacts(number, self.case.config.epochs, labels, self._features, rng))
+        backbone.train()
+        objective.train()
+        several = len(self.optimizers) > 1
+        for (inputs, labels, positions), rng in zip(batches, rngs, strict=True):
+            views, more = objective.views, {"positions": positions} if objective.uses_positions else {}
+            if objective.makes_views:
+                with torch.no_grad():
+                    inputs = torch.cat([inputs, objective.make_views(inputs, labels, rng)])
+            for phase, optimizer in enumerate(self.optimizers):
+                second = objective.second_backbone()
+                if second is not None:
+                    with torch.no_grad():
+                        more["second"] = second(inputs).unflatten(0, (views, -1)).unbind()
+                features = backbone(inputs).unflatten(0, (-1, len(labels))).unbind()
+                loss, _ = objective(features, labels, **more, **({"phase": phase} if several else {}))
+                for each in self.optimizers:
+                    each.zero_grad()
+                loss.backward()
+                if self.case.config.gradient_clip is not None:
+                    torch.nn.utils.clip_grad_norm_(backbone.parameters(), self.case.config.gradient_clip)
+                optimizer.step()
+                objective.after_step(backbone)
+                losses.append(loss.detach())
+        return losses
+
+    def _features(self) -> Tensor:
+        self.backbone.eval()
+        parts = forward_batches(self.backbone, self.case.source, self.case.rows, device=CPU)
+        return torch.cat([features for _, features in parts])
+
+
+def ready_batches(case: Case, number: int, *, channels_last: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """(views · b, …) inputs, (b,) labels and positions of each batch that our loop would draw."""
+    plan, views = plan_of(case, number), views_of(case, case.config.augment)
+    for batch, inputs in enumerate(views.epoch(plan, CPU)):
+        positions = np.searchsorted(case.rows, plan.order[plan.part(batch)])
+        if channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        yield inputs, torch.from_numpy(case.labels[positions]), torch.from_numpy(positions)
+
+
+def plan_of(case: Case, number: int) -> Any:
+    config, views = case.config, case.objective.views
+    draws = {"rows": case.rows, "labels": case.labels, "views": 1 if case.objective.makes_views else views}
+    return plan_epoch(case.stream, epoch=number, sampler=config.sampler, batch_size=config.batch_size, **draws)
+
+
+def views_of(case: Case, augment: Augment) -> Views:
+    turns = case.objective.turns
+    return Views(case.source, case.backbone.preparation, augment, case.stream, case.rows, turns=turns)
+
+
+def train_by_turns(case: Case, augment: Augment, *, bare: BareLoop | None) -> tuple[Side, float]:
+    """What our training of a case takes, and its seconds before and after all epochs; after each one, a bare epoch."""
+    backbone, objective = copy.deepcopy((case.backbone, case.objective))
+    config = case.config.model_copy(update={"augment": augment})
+    side, clock, refresh, once = Side(), Clock(), Clock(), Clock()
+    begun = False
+    objective.refresh = outside_of(clock, refresh, objective.refresh)  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder, LineProgress(StringIO()).track(case.name, 10**6) as progress:
+
+        def tick(advance: int = 1, /, **values: float) -> None:
+            nonlocal begun
+            progress(advance, **values)
+            if not begun:
+                begun = True
+                once.stop()
+                clock.start()
+            elif values:  # an epoch ends; what follows, a checkpoint now and then, is of the next one
+                clock.stop()
+                side.take(clock, refresh, values["loss"])
+                if bare is not None:
+                    bare.epoch(len(side.epochs) - 1)
+                (clock if len(side.epochs) < config.epochs else once).start()
+
+        job = Job(
+            backbone, objective, case.source, case.rows, case.labels, None, config, case.stream, Path(folder)
+        )
+        monitor = LocalMonitor(tick, lambda: False)
+        once.start()
+        launch(train, job, resources=Resources("cpu"), precision="fp32", monitor=monitor)
+        once.stop()
+    return side, once.wall
+
+
+HEAD = (
+    f"{'method':22} {'bare ms':>8} {'ncd':>6} {'cpu':>6}  {'≤ 1.15':6} {'refresh ms':>13} {'once s':>7} "
+    f"{'views':>6} {'cpu':>6} {'making':>7}"
+)
+
+
+def line_of(case: Case) -> str:
+    """Measure a case, and a line of the table."""
+    train_by_turns(replace(case, config=case.config.model_copy(update={"epochs": 1})), Augment(), bare=BareLoop(case))
+    bare = BareLoop(case)
+    ours, once = train_by_turns(case, Augment(), bare=bare)
+    check_losses(case, ours, bare.side)
+    wall, processor = ratios(ours, bare.side)
+    epoch = statistics.median(wall for wall, _ in bare.side.epochs)
+    mean = [1000 * statistics.fmean(side.refreshes) for side in (ours, bare.side)]
+    refresh = f"{mean[0]:.0f} / {mean[1]:.0f}" if case.objective.refreshes else "–"
+    line = f"{case.name:22} {1000 * epoch:8.1f} {wall:6.2f} {processor:6.2f}  {'yes' if wall <= TARGET else 'NO':6}"
+    line += f" {refresh:>13} {once:7.2f}"
+    if case.augment == Augment():
+        return line
+    bare = BareLoop(case)
+    ours, _ = train_by_turns(case, case.augment, bare=bare)
+    wall, processor = ratios(ours, bare.side)
+    return f"{line} {wall:6.2f} {processor:6.2f} {seconds_of_views(case) / epoch:7.2f}"
+
+
+def ratios(ours: Side, bare: Side) -> tuple[float, float]:
+    """Medians over epochs of ours / bare, of the wall and of the processor."""
+    pairs = list(zip(ours.epochs, bare.epochs, strict=True))
+    wall, processor = (statistics.median(one[at] / other[at] for one, other in pairs) for at in (0, 1))
+    return wall, processor
+
+
+def check_losses(case: Case, ours: Side, bare: Side) -> None:
+    """Say so where the two did not do the same steps."""
+    drops = any(getattr(module, "p", 0) for module in case.backbone.modules() if isinstance(module, torch.nn.Dropout))
+    phases = len(case.objective.make_optimizers(case.config.optimizer, case.backbone))
+    expected = [loss * phases for loss in bare.losses]
+    if not drops and not np.allclose(ours.losses, expected, rtol=1e-3):
+        print(f"{case.name}: NOT THE SAME STEPS: losses {ours.losses} and {expected}")
+
+
+def seconds_of_views(case: Case) -> float:
+    """Median seconds of drawing the random views of an epoch, and of nothing else."""
+    seconds = []
+    for number in range(3):
+        started = time.perf_counter()
+        for _ in views_of(case, case.augment).epoch(plan_of(case, number), CPU):
+            pass
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def profile(case: Case) -> None:
+    """Print the functions that our training spends most time in."""
+    train_by_turns(replace(case, config=case.config.model_copy(update={"epochs": 1})), case.augment, bare=None)
+    profiler = cProfile.Profile()
+    profiler.runcall(train_by_turns, case, case.augment, bare=None)
+    print(case.name)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(35)
+
+
+if __name__ == "__main__":
+    main()
