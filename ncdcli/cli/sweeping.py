@@ -257,7 +257,7 @@ def _start(sweep: Sweep, how: How, starter: Starter) -> Callable[[Scheduled], Pr
 
 def _answer(session: Session, sweep: Sweep, outcomes: Mapping[str, Outcome]) -> None:
     """The table over all runs that are done, whenever that was."""
-    from ncdcli.sweep.table import rows_json, rows_of, summary_table
+    from ncdcli.sweep.table import PROTOCOL, explanation, rows_json, rows_of, summary_table
 
     done = [run.name for run in sweep.runs if run.name not in outcomes or outcomes[run.name].state == "done"]
     rows = rows_of(sweep, done)
@@ -269,10 +269,8 @@ def _answer(session: Session, sweep: Sweep, outcomes: Mapping[str, Outcome]) -> 
     if not rows:
         return
     columns, cells = summary_table(rows, sweep.fields)
-    print_table(columns, cells, right=[column for column in columns if column not in sweep.fields])
-    headlines = {row.headline for row in rows}
-    if len(headlines) == 1 and headlines != {""}:
-        print_text(f"scores: {headlines.pop()}, mean ± sd over seeds")
+    print_table(columns, cells, right=[column for column in columns if column not in (*sweep.fields, PROTOCOL)])
+    print_text(explanation(rows))
     print_text(f"next: ncd compare {shlex.quote(str(sweep.root))}/*")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ncdcli.pipeline.spec import BY_NAME
-from ncdcli.reports.comparison import ABSENT, Entry, Group, Spread, read_entry
+from ncdcli.reports.comparison import ABSENT, Group, Spread, read_entry
 from ncdcli.reports.scores import SUBSETS
-from ncdcli.run.folder import RunFolder
 from ncdcli.sweep.load import Point, Sweep, SweepRun, text_of
+
+PROTOCOL = "protocol.split"  # a column
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,6 @@ class Row:
 
     point: Point
     group: Group
-    seconds: Spread  # that the stages took when they were made, those linked from other runs included
 
     @property
     def headline(self) -> str:
@@ -32,8 +31,20 @@ class Row:
 
     @property
     def k(self) -> Spread | None:
-        """The estimated number of classes over the seeds."""
+        """The number of classes over the seeds, as estimated or as given."""
         return self.group.spread("k.estimated")
+
+    @property
+    def k_is_given(self) -> bool:
+        """Whether that number is the recipe's own, which every seed kept."""
+        fields = self.group.entries[0].fields
+        given = fields.get("estimate_k.k") if fields.get("estimate_k.kind") == "fixed" else None
+        return given is not None and self.k is not None and set(self.k.values) == {float(given)}
+
+    @property
+    def seconds(self) -> Spread | None:
+        """What the stages up to the clusters took when they were made, those linked from other runs included."""
+        return self.group.spread("cost.seconds")
 
     def as_json(self) -> dict[str, Any]:
         spreads = {subset: self.score(subset) for subset in SUBSETS} | {"k": self.k, "seconds": self.seconds}
@@ -41,6 +52,7 @@ class Row:
             "point": dict(self.point),
             "seeds": list(self.group.seeds),
             "headline": self.headline or None,
+            "k_is_given": self.k_is_given,
             **{name: None if spread is None else spread.as_json() for name, spread in spreads.items()},
         }
 
@@ -55,36 +67,42 @@ def rows_of(sweep: Sweep, names: Sequence[str]) -> list[Row]:
 
 
 def _row(sweep: Sweep, runs: Sequence[SweepRun]) -> Row:
-    entries: list[Entry] = []
-    seconds: list[float] = []
-    for run in sorted(runs, key=lambda run: run.recipe.seed):
-        folder = sweep.folder(run)
-        entry = read_entry(folder, run.recipe.model_dump(mode="json"))
-        entries.append(entry)
-        seconds.append(_seconds(RunFolder(folder)))
-    return Row(runs[0].point, Group(tuple(entries)), Spread(tuple(seconds)))
-
-
-def _seconds(folder: RunFolder) -> float:
-    manifests = [folder.manifest(stage) for stage in BY_NAME]
-    return sum(manifest.seconds for manifest in manifests if manifest is not None)
+    by_seed = sorted(runs, key=lambda run: run.recipe.seed)
+    entries = [read_entry(sweep.folder(run), run.recipe.model_dump(mode="json")) for run in by_seed]
+    return Row(runs[0].point, Group(tuple(entries)))
 
 
 def summary_table(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people: the grid's fields, seeds, the headline in percent, k, seconds.
+    """Columns and rows for people: the grid's fields, seeds, the headline in percent, k, seconds, as mean ± sd.
 
-    The protocol is a column of its own where the rows do not share one.
+    The protocol is a column of its own where the rows do not share one. A k that was given says so.
     """
     mixed = len({row.headline for row in rows}) > 1
-    columns = [*fields, "seeds", *(["protocol.split"] if mixed else []), *(f"{subset} %" for subset in SUBSETS)]
+    columns = [*fields, "seeds", *([PROTOCOL] if mixed else []), *(f"{subset} %" for subset in SUBSETS)]
     lines = []
     for row in rows:
         cells = [text_of(row.point[field]) for field in fields]
         cells.append(str(len(row.group.seeds)))
         cells += [row.headline or ABSENT] if mixed else []
         cells += [mean_sd(row.score(subset), scale=100) for subset in SUBSETS]
-        lines.append([*cells, mean_sd(row.k), mean_sd(row.seconds)])
-    return [*columns, "k", "seconds"], lines
+        lines.append([*cells, _k_text(row), mean_sd(row.seconds)])
+    return [*columns, "k̂", "seconds"], lines
+
+
+def _k_text(row: Row) -> str:
+    """ "10.3 ± 0.6", and "10 (given)" where nothing was estimated."""
+    if row.k is not None and row.k_is_given:
+        return f"{row.k.mean:.0f} (given)"
+    return mean_sd(row.k)
+
+
+def explanation(rows: Sequence[Row]) -> str:
+    """What the numbers of the table are, in a line."""
+    headlines = {row.headline for row in rows} - {""}
+    told = [f"scores: {headlines.pop()}"] if len(headlines) == 1 else []
+    if len(headlines) > 1:
+        told = ["scores of different protocols do not compare"]
+    return "; ".join([*told, "mean ± sd over seeds; seconds: up to the clusters, shared stages included"])
 
 
 def mean_sd(spread: Spread | None, *, scale: float = 1) -> str:

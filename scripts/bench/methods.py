@@ -85,7 +85,9 @@ def main() -> None:
     names = (*METHODS, *OBJECTIVES, *LARGER)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="METHOD", help=", ".join(names))
-    parser.add_argument("--epochs", type=int, help="of each training; default: 6, ten times and more where they are short")
+    parser.add_argument(
+        "--epochs", type=int, help="of each training; default: 6, ten times and more where they are short"
+    )
     parser.add_argument("--quick", action="store_true", help="half of the epochs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--profile", action="store_true", help="print what our loop spends its time in instead")
@@ -354,9 +356,7 @@ def train_by_turns(case: Case, augment: Augment, *, bare: BareLoop | None) -> tu
                     bare.epoch(len(side.epochs) - 1)
                 (clock if len(side.epochs) < config.epochs else once).start()
 
-        job = Job(
-            backbone, objective, case.source, case.rows, case.labels, None, config, case.stream, Path(folder)
-        )
+        job = Job(backbone, objective, case.source, case.rows, case.labels, None, config, case.stream, Path(folder))
         monitor = LocalMonitor(tick, lambda: False)
         once.start()
         launch(train, job, resources=Resources("cpu"), precision="fp32", monitor=monitor)
