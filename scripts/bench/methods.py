@@ -1,6 +1,6 @@
 """How long an epoch of each method takes beside a bare loop of the same steps.
 
-    python scripts/bench/methods.py                             # all methods; some minutes
+    OMP_WAIT_POLICY=PASSIVE python scripts/bench/methods.py     # all methods, threads wait as `ncd` has them wait
     python scripts/bench/methods.py --methods simgcd uno --threads 1 --quick
     python scripts/bench/methods.py --methods pim --profile     # where our time goes
 
@@ -41,18 +41,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from torch import Tensor
 
-import ncdcli  # before torch: sets how its threads wait, as for every command  # noqa: F401
-import torch  # isort: skip
-from torch import Tensor  # isort: skip
 from ncdcli.cli.progress import LineProgress
 from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.frozen import FrozenBackbone
 from ncdcli.joint.kinds import KINDS as METHODS
-from ncdcli.models.backbone import Backbone, InputSpec
+from ncdcli.models.backbone import Backbone
 from ncdcli.models.build import build_backbone
 from ncdcli.models.freeze import freeze_all_but_last
 from ncdcli.models.inference import forward_batches
@@ -85,9 +84,7 @@ def main() -> None:
     names = (*METHODS, *OBJECTIVES, *LARGER)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="METHOD", help=", ".join(names))
-    parser.add_argument(
-        "--epochs", type=int, help="of each training; default: 6, ten times and more where they are short"
-    )
+    parser.add_argument("--epochs", type=int, help="of each training; default: 6, and more where they are short")
     parser.add_argument("--quick", action="store_true", help="half of the epochs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--profile", action="store_true", help="print what our loop spends its time in instead")
