@@ -6,6 +6,7 @@ Geometric operations compose to one affine resampling, so that an image is inter
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import reduce
 from math import log, pi
 
 import torch
@@ -75,9 +76,8 @@ def check_turns(spec: InputSpec, preparation: ImagePreparation | None) -> None:
 def augment_images(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
     """Views of images: (b, c, h, w) in [0, 1] and (b, PARAMETERS) in [0, 1) -> (b, c, h, w) in [0, 1]."""
     if config.resize_crop < 1 or config.shift or config.rotate or config.zoom:
-        theta = affine_maps(uniforms, config, height=pixels.shape[2], width=pixels.shape[3])
-        grid = F.affine_grid(theta.to(pixels.dtype), list(pixels.shape), align_corners=False)
-        pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        height, width = pixels.shape[2:]
+        pixels = resample(pixels, affine_maps(uniforms, config, height=height, width=width), height, width)
     elif config.flip:
         pixels = torch.where((uniforms[:, Column.FLIP] < 0.5)[:, None, None, None], pixels.flip(-1), pixels)
     return _recolour(pixels, uniforms, config)
@@ -89,11 +89,25 @@ def small_crops(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
     Without antialiasing: at most five pixels in three become one at the published sizes.
     """
     assert config.small_size is not None
-    theta = affine_maps(uniforms, config, height=pixels.shape[2], width=pixels.shape[3], area=config.small_area)
-    shape = [*pixels.shape[:2], config.small_size, config.small_size]
-    grid = F.affine_grid(theta.to(pixels.dtype), shape, align_corners=False)
-    pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return _recolour(pixels, uniforms, config)
+    maps = affine_maps(uniforms, config, height=pixels.shape[2], width=pixels.shape[3], area=config.small_area)
+    return _recolour(resample(pixels, maps, config.small_size, config.small_size), uniforms, config)
+
+
+def resample(pixels: Tensor, maps: Tensor, height: int, width: int) -> Tensor:
+    """(b, c, height, width) images, bilinear, where (b, 2, 3) maps say which place of an image each pixel shows."""
+    grid = sampling_grid(maps.to(pixels.dtype), height, width)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def sampling_grid(maps: Tensor, height: int, width: int) -> Tensor:
+    """(b, height, width, 2) x and y in [-1, 1]: what `F.affine_grid` gives, number for number, without its products.
+
+    That multiplies a 3 × 2 matrix for each image, which takes a hundred times as long on a CPU.
+    """
+    x, y = (torch.linspace(-1, 1, side, device=maps.device, dtype=maps.dtype) for side in (width, height))
+    of_x, of_y, shift = (maps[:, :, column, None, None] for column in range(3))
+    x, y = x * (width - 1) / width, y * (height - 1) / height
+    return (of_x * x + of_y * y[:, None]).add_(shift).permute(0, 2, 3, 1)
 
 
 def affine_maps(
@@ -104,17 +118,23 @@ def affine_maps(
     `resize_crop` draws area and aspect ratio (3/4 to 4/3) once and clips the window to the image, where torchvision
     draws again up to ten times: the numbers of a view are then fixed in advance. `area`: other bounds of the area.
     """
-    aspect = width / height
-    maps = _crop_map(uniforms, *(area or (config.resize_crop, 1.0)))
-    shift = 2 * config.shift * _signed(uniforms, Column.SHIFT_X, Column.SHIFT_Y)
-    maps = maps @ _matrix(shift_x=shift[:, 0], shift_y=shift[:, 1])
-    angle = pi / 180 * config.rotate * _signed(uniforms, Column.ROTATE)[:, 0]
-    cosine, sine = angle.cos(), angle.sin()
-    maps = maps @ _matrix(scale_x=cosine, scale_y=cosine, xy=-sine / aspect, yx=sine * aspect)
-    zoom = 1 + config.zoom * _signed(uniforms, Column.ZOOM)[:, 0]
-    mirrored = (uniforms[:, Column.FLIP] < 0.5) & config.flip
-    side = torch.where(mirrored, -1.0, 1.0).to(uniforms.device)
-    return (maps @ _matrix(scale_x=side / zoom, scale_y=1 / zoom))[:, :2]
+    aspect, bounds = width / height, area or (config.resize_crop, 1.0)
+    maps = []  # those of what is off are left out
+    if bounds != (1.0, 1.0):
+        maps.append(_crop_map(uniforms, *bounds))
+    if config.shift:
+        shift = 2 * config.shift * _signed(uniforms, Column.SHIFT_X, Column.SHIFT_Y)
+        maps.append(_matrix(shift_x=shift[:, 0], shift_y=shift[:, 1]))
+    if config.rotate:
+        angle = pi / 180 * config.rotate * _signed(uniforms, Column.ROTATE)[:, 0]
+        cosine, sine = angle.cos(), angle.sin()
+        maps.append(_matrix(scale_x=cosine, scale_y=cosine, xy=-sine / aspect, yx=sine * aspect))
+    if config.zoom or config.flip or not maps:
+        zoom = 1 + config.zoom * _signed(uniforms, Column.ZOOM)[:, 0]
+        mirrored = (uniforms[:, Column.FLIP] < 0.5) & config.flip
+        side = torch.where(mirrored, -1.0, 1.0).to(uniforms.device)
+        maps.append(_matrix(scale_x=side / zoom, scale_y=1 / zoom))
+    return reduce(torch.matmul, maps)[:, :2]
 
 
 def _crop_map(uniforms: Tensor, least: float, greatest: float) -> Tensor:
@@ -156,12 +176,12 @@ def _recolour(pixels: Tensor, uniforms: Tensor, config: Augment) -> Tensor:
         return (1 + strength * _signed(uniforms, column)[:, 0])[:, None, None, None]
 
     if config.brightness:
-        pixels = (pixels * factor(config.brightness, Column.BRIGHTNESS)).clamp(0, 1)
+        pixels = (pixels * factor(config.brightness, Column.BRIGHTNESS)).clamp_(0, 1)
     if config.contrast:
         mean = gray(pixels).mean(dim=(1, 2, 3), keepdim=True)
-        pixels = torch.lerp(mean, pixels, factor(config.contrast, Column.CONTRAST)).clamp(0, 1)
+        pixels = torch.lerp(mean, pixels, factor(config.contrast, Column.CONTRAST)).clamp_(0, 1)
     if config.saturation and pixels.shape[1] == 3:
-        pixels = torch.lerp(gray(pixels), pixels, factor(config.saturation, Column.SATURATION)).clamp(0, 1)
+        pixels = torch.lerp(gray(pixels), pixels, factor(config.saturation, Column.SATURATION)).clamp_(0, 1)
     if config.grayscale and pixels.shape[1] == 3:
         chosen = (uniforms[:, Column.GRAYSCALE] < config.grayscale)[:, None, None, None]
         pixels = torch.where(chosen, gray(pixels), pixels)
@@ -180,6 +200,12 @@ def normalise(pixels: Tensor, preparation: ImagePreparation) -> Tensor:
     """Images in [0, 1] -> the backbone's scale: `(x − mean) / std` per channel."""
     if all(mean == 0 for mean in preparation.mean) and all(std == 1 for std in preparation.std):
         return pixels
-    mean = torch.tensor(preparation.mean, device=pixels.device)[:, None, None]
-    std = torch.tensor(preparation.std, device=pixels.device)[:, None, None]
-    return (pixels - mean) / std
+    mean, std = (_by_channel(values, pixels) for values in (preparation.mean, preparation.std))
+    return (pixels - mean).div_(std)
+
+
+def _by_channel(values: tuple[float, ...], pixels: Tensor) -> Tensor | float:
+    """A number for each channel, or one for all: much faster where channels are innermost, and the same."""
+    if len(set(values)) == 1:
+        return values[0]
+    return torch.tensor(values, device=pixels.device)[:, None, None]

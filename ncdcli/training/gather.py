@@ -13,10 +13,39 @@ if TYPE_CHECKING:
 
 
 def set_up(fabric: Fabric, module: nn.Module) -> Any:
-    """The module as Fabric runs it. What has nothing to train needs no other process, and may have none."""
-    if fabric.world_size > 1 and not any(parameter.requires_grad for parameter in module.parameters()):
+    """The module as Fabric runs it. What has nothing to train needs no other process, and may have none.
+
+    Fabric prepares its modules for processes that wait for each other. One process needs none of that, and it is a good
+    part of a small step.
+    """
+    if fabric.world_size == 1:
+        return InPrecision(fabric, fabric.to_device(module))
+    if not any(parameter.requires_grad for parameter in module.parameters()):
         return fabric.to_device(module)
     return fabric.setup_module(module)
+
+
+class InPrecision:
+    """A module that computes in the precision of the training; what it gives is float32."""
+
+    def __init__(self, fabric: Fabric, module: nn.Module) -> None:
+        self.fabric, self.module = fabric, module
+
+    def train(self) -> None:
+        self.module.train()
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        with self.fabric.autocast():
+            return _float32(self.module(*arguments, **named))
+
+
+def _float32(found: Any) -> Any:
+    """Tensors, and tuples and maps of them, with float32 in place of the precision of autocast."""
+    if isinstance(found, Tensor):
+        return found.float() if found.is_floating_point() else found
+    if isinstance(found, dict):
+        return {name: _float32(value) for name, value in found.items()}
+    return tuple(map(_float32, found))
 
 
 def gather_views(fabric: Fabric, features: Tensor, counts: list[int]) -> list[Tensor]:

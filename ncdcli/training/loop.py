@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,7 @@ class Trainer:
         """Samples of each process, and of the whole batch positions among the training rows and labels."""
         world = self.fabric.world_size
         parts = [plan.part(batch, rank=rank, processes=world) for rank in range(world)]
-        # `job.rows` ascends.
-        positions = np.searchsorted(self.job.rows, plan.order[plan.part(batch)])
+        positions = plan.positions[plan.part(batch)]
         labels = torch.from_numpy(self.job.labels[positions]).to(self.fabric.device)
         return [part.stop - part.start for part in parts], positions, labels
 
@@ -155,15 +155,16 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
         self.steppers[phase].step()
         self.job.objective.after_step(self.job.backbone)
-        for name, value in {"loss": loss, **parts_of_loss}.items():
-            value = value.detach().float() * len(labels)
-            self.state.sums[name] = self.state.sums.get(name, torch.zeros_like(value)) + value
+        sums = self.state.sums
+        for name, value in {"loss": loss.detach(), **parts_of_loss}.items():
+            value = value.float() * len(labels)
+            sums[name] = (sums[name] if name in sums else torch.zeros_like(value)) + value
 
     def _ordered(self, inputs: Tensor) -> Tensor:
         """The inputs as they lie in memory when the backbone is fastest."""
         if self.job.backbone.channels_last and inputs.ndim == 4:
             return inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+        return inputs.contiguous()
 
     def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int]) -> list[Tensor]:
         """(b, dim) features of each view of the whole batch, those of small crops last."""
@@ -199,9 +200,8 @@ class Trainer:
 
     def _finish_epoch(self, plan: EpochPlan, rate: float, *, seconds: float, first: int) -> None:
         state = self.state
-        self._check_loss()
         samples = min(len(plan.order), plan.n_batches * plan.batch_size)
-        means = {name: float(value) / samples for name, value in state.sums.items()}
+        means = {name: value / samples for name, value in self._check_loss().items()}
         record = {"epoch": plan.epoch + 1, **means, "lr": rate, "samples": samples}
         if self.job.held_out is not None:
             accuracy = self.job.held_out.accuracy(self.job.backbone, self.job.objective, self.fabric.device)
@@ -232,13 +232,16 @@ class Trainer:
         state = {**self.job.backbone.state_dict(), **self.job.objective.kept_state()}
         return {name: value.detach().cpu() for name, value in state.items()}
 
-    def _check_loss(self) -> None:
-        section = self.job.section
-        if not all(torch.isfinite(value) for value in self.state.sums.values()):
+    def _check_loss(self) -> dict[str, float]:
+        """The sums of the epoch under way, read at once: a device is waited for only once. NcdError if one is none."""
+        section, sums = self.job.section, self.state.sums
+        values = torch.stack(list(sums.values())).tolist() if sums else []
+        if not all(map(math.isfinite, values)):
             raise NcdError(
                 f"the loss is no longer a number in epoch {self.state.epoch + 1}: training diverged",
                 hint=f"lower `{section}.optimizer.lr`, or set `{section}.gradient_clip: 1.0`",
             )
+        return dict(zip(sums, values, strict=True))
 
     def _leave(self) -> None:
         self._check_loss()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,18 @@ PARAMETERS = 16  # uniforms per view; see `ncdcli.training.augment.Column`
 class EpochPlan:
     """All draws of one epoch. Any process can compute it, so that each takes its part of every batch."""
 
+    stream: np.random.SeedSequence
     epoch: int
     order: NDArray[np.int64]  # (m,) rows of the source
-    uniforms: NDArray[np.float32]  # (m, views, PARAMETERS) in [0, 1)
+    positions: NDArray[np.int64]  # (m,) of these among the training rows
+    views: int
     batch_size: int
+
+    @cached_property
+    def uniforms(self) -> NDArray[np.float32]:
+        """(m, views, PARAMETERS) in [0, 1): drawn when they are first asked for, since vectors need none."""
+        shape = (len(self.order), self.views, PARAMETERS)
+        return generator(self.stream, Key.VIEWS, self.epoch).random(shape, dtype=np.float32)
 
     @property
     def n_batches(self) -> int:
@@ -59,8 +68,7 @@ def plan_epoch(
     labelled = labels >= 0
     if sampler == "balanced" and labelled.any() and not labelled.all():
         weights = np.where(labelled, 0.5 / labelled.sum(), 0.5 / (~labelled).sum())
-        order = rows[order_rng.choice(len(rows), size=len(rows), p=weights)]
+        positions = order_rng.choice(len(rows), size=len(rows), p=weights)
     else:
-        order = rows[order_rng.permutation(len(rows))]
-    uniforms = generator(stream, Key.VIEWS, epoch).random((len(order), views, PARAMETERS), dtype=np.float32)
-    return EpochPlan(epoch, order, uniforms, batch_size)
+        positions = order_rng.permutation(len(rows))
+    return EpochPlan(stream, epoch, rows[positions], positions, views, batch_size)

@@ -63,46 +63,60 @@ class Views:
         """
         batches = range(start, plan.n_batches)
         parts = [self.part(plan, batch) for batch in batches]
-        crops = plan.uniforms[:, :, [Column.CROP_TOP, Column.CROP_LEFT]]
+        crops = self._crops(plan)
         draws = [Draw(plan.order[part], crops[part]) for part in parts]
         read = self.source.read(draws, self.preparation, device)
         for batch, part, views in zip(batches, parts, read, strict=True):
-            uniforms = torch.from_numpy(plan.uniforms[part]).to(device)
             full = len(views) - self.augment.small_crops
-            prepared = [self._view(view, uniforms[:, at], at, small=at >= full) for at, view in enumerate(views)]
-            clean = torch.stack(prepared[:full])
-            shown = self._disturb(clean, plan, batch, part)
-            joined = clean.flatten(0, 1)
-            small = self._disturb(torch.stack(prepared[full:]), plan, batch, part, 1) if prepared[full:] else None
-            inputs = joined if shown is clean else shown.flatten(0, 1)
-            yield Shown(inputs, joined, None if small is None else small.flatten(0, 1))
+            clean = self._prepared(plan, part, views, slice(0, full))
+            shown = self._disturb(clean, plan, batch, part, views=full)
+            small = None
+            if full < len(views):
+                small = self._prepared(plan, part, views, slice(full, len(views)), small=True)
+                small = self._disturb(small, plan, batch, part, 1, views=len(views) - full)
+            yield Shown(shown, clean, small)
 
     def part(self, plan: EpochPlan, batch: int) -> slice:
         """Positions of a batch that this process takes."""
         return plan.part(batch, rank=self.rank, processes=self.processes)
 
-    def _view(self, view: Tensor, uniforms: Tensor, at: int, *, small: bool) -> Tensor:
+    def _crops(self, plan: EpochPlan) -> NDArray[np.float32]:
+        """(m, views, 2) where each view is cropped; vectors have none."""
         if self.preparation is None:
-            return view
-        augmented = (small_crops if small else augment_images)(view.float() / 255, uniforms, self.augment)
-        turned = augmented.rot90(at, (2, 3)) if self.turns else augmented
-        return normalise(turned, self.preparation)
+            return np.broadcast_to(np.float32(0), (len(plan.order), plan.views, 2))
+        return plan.uniforms[:, :, [Column.CROP_TOP, Column.CROP_LEFT]]
 
-    def _disturb(self, views: Tensor, plan: EpochPlan, batch: int, part: slice, *which: int) -> Tensor:
-        """(views, b, …) inputs with noise and masks, drawn for the whole batch, so that the split does not matter."""
+    def _prepared(
+        self, plan: EpochPlan, part: slice, views: list[Tensor], which: slice, *, small: bool = False
+    ) -> Tensor:
+        """(views · b, …) some of the views, all made at once: what they cost is less the numbers than the calls."""
+        joined = views[which.start] if which.stop - which.start == 1 else torch.cat(views[which])
+        if self.preparation is None:
+            return joined
+        uniforms = torch.from_numpy(plan.uniforms[part, which]).to(joined.device)
+        augment = small_crops if small else augment_images
+        augmented = augment(joined / 255, uniforms.transpose(0, 1).flatten(0, 1), self.augment)
+        if self.turns:
+            each = augmented.tensor_split(which.stop - which.start)
+            augmented = torch.cat([view.rot90(turn, (2, 3)) for turn, view in enumerate(each)])
+        return normalise(augmented, self.preparation)
+
+    def _disturb(self, joined: Tensor, plan: EpochPlan, batch: int, part: slice, *which: int, views: int) -> Tensor:
+        """(views · b, …) inputs with noise and masks, drawn for the whole batch, so that the split does not matter."""
         if not (self.augment.noise or self.augment.mask):
-            return views
+            return joined
         rng = generator(self.stream, Key.ELEMENTS, plan.epoch, batch, *which)
         whole = plan.part(batch)
         mine = slice(part.start - whole.start, part.stop - whole.start)
-        shape = (views.shape[0], whole.stop - whole.start, *views.shape[2:])
+        shape = (views, whole.stop - whole.start, *joined.shape[1:])
+        inputs = joined.unflatten(0, (views, part.stop - part.start))
         if self.augment.mask and isinstance(self.source, Vectors):
             masked = (rng.random(shape, dtype=np.float32) < self.augment.mask)[:, mine]
             donors = self.rows[rng.integers(len(self.rows), size=shape)[:, mine]]
             columns = np.broadcast_to(np.arange(shape[-1]), donors.shape)
-            other = torch.from_numpy(self.source.at(donors, columns)).to(views.device)
-            views = torch.where(torch.from_numpy(masked).to(views.device), other, views)
+            other = torch.from_numpy(self.source.at(donors, columns)).to(inputs.device)
+            inputs = torch.where(torch.from_numpy(masked).to(inputs.device), other, inputs)
         if self.augment.noise:
             noise = rng.standard_normal(shape, dtype=np.float32)[:, mine]
-            views = views + self.augment.noise * torch.from_numpy(noise).to(views.device)
-        return views
+            inputs = inputs + self.augment.noise * torch.from_numpy(noise).to(inputs.device)
+        return inputs.flatten(0, 1)

@@ -7,11 +7,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance
+from torch.nn import functional as F
 
 from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import ImagePreparation
 from ncdcli.objectives.kinds import Augment
-from ncdcli.training.augment import Column, augment_images, check_augment, check_sizes, normalise, small_crops
+from ncdcli.training.augment import (
+    Column,
+    affine_maps,
+    augment_images,
+    check_augment,
+    check_sizes,
+    normalise,
+    sampling_grid,
+    small_crops,
+)
 from ncdcli.training.sampler import PARAMETERS
 
 
@@ -96,13 +106,26 @@ def test_resized_crop_shows_the_drawn_window() -> None:
     assert float(corner[0, 0, 5, 63]) == pytest.approx((31.5 + 0.25 - 0.5) / 63, rel=1e-2)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (8, 8), (20, 33), (32, 32), (97, 64)])
+def test_the_sampling_grid_is_that_of_torch_number_for_number(height: int, width: int) -> None:
+    maps = torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(height)) * 3 - 1.5
+    expected = F.affine_grid(maps, [5, 1, height, width], align_corners=False)
+    assert torch.equal(sampling_grid(maps, height, width), expected)
+
+
+def test_what_is_off_changes_no_view() -> None:
+    table = torch.rand(64, PARAMETERS, generator=torch.Generator().manual_seed(2))
+    for config in (Augment(shift=0.2), Augment(rotate=20), Augment(zoom=0.2), Augment(resize_crop=0.5)):
+        least = {name: getattr(config, name) or 1e-30 for name in ("shift", "rotate", "zoom")}
+        whole = affine_maps(table, config.model_copy(update=least), height=16, width=12)
+        torch.testing.assert_close(affine_maps(table, config, height=16, width=12), whole, atol=1e-20, rtol=0)
+
+
 def test_a_resized_crop_never_leaves_the_image() -> None:
     rng = torch.Generator().manual_seed(1)
     marked = torch.zeros(256, 1, 16, 16)
     marked[:, :, 0, :] = marked[:, :, -1, :] = marked[:, :, :, 0] = marked[:, :, :, -1] = 1
     table = torch.rand(256, PARAMETERS, generator=rng)
-    from ncdcli.training.augment import affine_maps
-
     maps = affine_maps(table, Augment(resize_crop=0.1), height=16, width=16)
     corners = torch.tensor([[-1.0, -1, 1], [1, 1, 1], [-1, 1, 1], [1, -1, 1]])
     reached = maps @ corners.T
@@ -189,8 +212,6 @@ def test_a_small_crop_shows_a_part_at_its_place() -> None:
 
 
 def test_the_area_of_a_small_crop_is_between_its_bounds() -> None:
-    from ncdcli.training.augment import affine_maps
-
     table = torch.rand(500, PARAMETERS, generator=torch.Generator().manual_seed(1))
     areas = affine_maps(table, crops(small_size=4), height=8, width=8, area=(0.3, 0.5))[:, :2, :2].det().abs()
     torch.testing.assert_close(areas, 0.3 + 0.2 * table[:, Column.AREA])  # no side is longer than the image's
