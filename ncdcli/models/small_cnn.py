@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from torch import Tensor, nn
 
-from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
+from ncdcli.models.backbone import Backbone, Cut, ImagePreparation, InputSpec
+from ncdcli.models.cut import run_in_turn
 from ncdcli.models.kinds import SmallCnn as Config
 
 GRID = 4  # cells a side that the last block is averaged to, at most: where a stroke lies matters in tiny images
@@ -43,6 +47,14 @@ class SmallCnn(Backbone):
             groups += [[]] if isinstance(module, nn.MaxPool2d) else []
             groups[-1].append(module)
         return [nn.ModuleList(group) for group in groups], [self.project]
+
+    def cuts(self, first: int) -> Sequence[Cut]:
+        # Each block but the first one begins with a pooling. Nothing trains it: it belongs before the cut.
+        modules = list(self.blocks)
+        poolings = [place for place, module in enumerate(modules) if isinstance(module, nn.MaxPool2d)]
+        place = poolings[first - 1] + 1 if first else 0
+        after = [*modules[place:], nn.Flatten(), self.dropout, self.project]
+        return [Cut(partial(run_in_turn, modules[:place]), partial(run_in_turn, after))]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, channels, height, width) -> (b, dim)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from ncdcli.compat import import_timm
 from ncdcli.errors import MissingError, RecipeError
-from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
+from ncdcli.models.backbone import Backbone, Cut, ImagePreparation, InputSpec
 from ncdcli.models.freeze import find_blocks, freeze_all_but_last
 from ncdcli.models.kinds import Timm as Config
+from ncdcli.models.timm_cuts import timm_cuts
 from ncdcli.models.weights import load_weights
 from ncdcli.words import did_you_mean
 
@@ -32,6 +34,9 @@ class TimmBackbone(Backbone):
 
     def list_blocks(self) -> tuple[list[nn.Module], list[nn.Module]]:
         return find_blocks(self.model)
+
+    def cuts(self, first: int) -> Sequence[Cut]:
+        return timm_cuts(self.model, self.list_blocks()[0], first)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, 3, size, size) -> (b, dim)."""

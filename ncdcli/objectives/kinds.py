@@ -194,6 +194,11 @@ class TrainingConfig(Section):
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"
     )
+    cached_views: Annotated[int | None, ADDED] = Field(
+        None, ge=1, description="where only last blocks are trained: so many random views of each sample are drawn "
+        "once, and what the frozen blocks make of them is kept on disk until the stage is done; default: new views in "
+        "each epoch"
+    )  # fmt: skip
 
 
 class _WithObjective(Section):

@@ -31,7 +31,8 @@ from ncdcli.recipe.card_rules import (
 from ncdcli.recipe.paths import WEIGHT_WORDS, looks_like_path
 from ncdcli.recipe.schema import EvaluateConfig, Expected, Recipe
 from ncdcli.recipe.shape import kinds_of
-from ncdcli.recipe.training_rules import TRAINING_RULES, Training, trainings
+from ncdcli.recipe.training_rules import TRAINING_RULES
+from ncdcli.recipe.trainings import Training, trainings
 from ncdcli.recipe.tree import Steps
 from ncdcli.shipped import shipped_cards
 from ncdcli.words import did_you_mean, either

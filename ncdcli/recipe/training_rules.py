@@ -5,53 +5,19 @@ A rule with a parameter `training` is applied to each of the two that is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from ncdcli.clustering.kinds import ClusterConfig
 from ncdcli.counting.kinds import CountingConfig
 from ncdcli.data.kinds import DataConfig
 from ncdcli.joint.kinds import JointTrainingConfig, TabularNcd
 from ncdcli.models.kinds import BackboneConfig
-from ncdcli.objectives.kinds import Augment, ObjectiveSection, PretrainConfig, TrainingConfig
+from ncdcli.objectives.kinds import Augment, PretrainConfig
+from ncdcli.recipe.cached_rules import cached_views_serve
 from ncdcli.recipe.card_rules import Faults
+from ncdcli.recipe.trainings import SECTIONS, Training
 from ncdcli.recipe.tree import Steps
 from ncdcli.words import counted
 
 OFF = "set `pretrain.objective: {kind: none}`"
-SECTIONS = {"pretrain": "objective", "joint_training": "method"}  # section -> its key that names what is learnt
-
-
-@dataclass(frozen=True)
-class Training:
-    """One of the sections that train."""
-
-    name: str
-    config: TrainingConfig
-
-    @property
-    def learnt(self) -> ObjectiveSection:
-        """The objective or the method."""
-        section: ObjectiveSection = getattr(self.config, SECTIONS[self.name])
-        return section
-
-    @property
-    def called(self) -> str:
-        """ "objective `pbn`" or "method `simgcd`"."""
-        return f"{SECTIONS[self.name]} `{self.learnt.kind}`"
-
-    @property
-    def trains(self) -> bool:
-        """Whether anything is trained."""
-        return self.learnt.kind != "none" and self.config.epochs > 0
-
-
-def trainings(sections: Mapping[str, Any]) -> Iterator[Training]:
-    """Those of a recipe's valid sections that train."""
-    for name in SECTIONS:
-        if sections.get(name) is not None:
-            yield Training(name, sections[name])
 
 
 def selection_has_samples(data: DataConfig, training: Training) -> Faults:
@@ -220,5 +186,5 @@ TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
     views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
     small_crops_are_compared, method_fits_setting, method_has_k, head_is_trained,
-    last_blocks_are_some,
+    last_blocks_are_some, cached_views_serve,
 )  # fmt: skip

@@ -138,6 +138,10 @@ def _train(context: StageContext, job: Job) -> dict[str, Any]:
 
     config = job.config
     precision = pick_precision(config.precision, pick_device(context.resources.device))
+    if config.cached_views is not None:
+        from ncdcli.training.caching import with_cached_views
+
+        job = with_cached_views(context, job, precision)
     with context.progress.track(NAME, config.epochs * n_batches(len(job.rows), config.batch_size)) as tick:
         monitor = LocalMonitor(tick, context.stop_requested)
         trained = launch(train, job, resources=context.resources, precision=precision, monitor=monitor)

@@ -88,6 +88,10 @@ def _train(
         )
     job = _make_job(context, config, samples, source, backbone)
     precision = pick_precision(config.precision, pick_device(context.resources.device))
+    if config.cached_views is not None:
+        from ncdcli.training.caching import with_cached_views
+
+        job = with_cached_views(context, job, precision)
     with context.progress.track("pretrain", config.epochs * batches_per_epoch(job)) as tick:
         monitor = LocalMonitor(tick, context.stop_requested)
         trained = launch(train, job, resources=context.resources, precision=precision, monitor=monitor)

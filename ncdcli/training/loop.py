@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncdcli.errors import Interrupted, NcdError
+from ncdcli.models.cut import cut_alike
 from ncdcli.models.inference import forward_batches
 from ncdcli.objectives.base import EpochFacts
 from ncdcli.recipe.base import fields_that_matter
@@ -54,6 +55,7 @@ class Trainer:
         crops = self.config.augment.small_crops
         self.backbone = set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
         self.objective = set_up(fabric, job.objective)
+        self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
         self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
         self.views = Views(
@@ -184,10 +186,9 @@ class Trainer:
             seen["shown"] = rows if shown is clean else gather_views(self.fabric, shown.flatten(1), counts)
         if objective.uses_positions:
             seen["positions"] = torch.from_numpy(positions).to(self.fabric.device)
-        second = objective.second_backbone()
-        if second is not None:
+        if self.second is not None:
             with torch.no_grad(), self.fabric.autocast():
-                seen["second"] = gather_views(self.fabric, second(shown).float(), counts)
+                seen["second"] = gather_views(self.fabric, self.second(shown).float(), counts)
         return seen | ({"phase": phase} if len(self.optimizers) > 1 else {})
 
     def _pause_within(self, batch: int) -> None:

@@ -21,6 +21,7 @@ class Key(IntEnum):
     REFRESH = 5  # (epoch): what an objective renews when an epoch begins
     START = 6  # what a joint method starts from, beside its initial weights
     MADE_VIEWS = 7  # (epoch, batch): views that an objective makes itself
+    CACHED_VIEWS = 8  # parameters, noise and masks of the views that are drawn once for all epochs
 
 
 def generator(stream: np.random.SeedSequence, *key: int) -> np.random.Generator:
