@@ -74,12 +74,10 @@ def first_trained(backbone: Backbone, *, field: str) -> int | None:
     if not trained:
         return None
     blocks, after = backbone.list_blocks()
-    for first, block in enumerate(blocks):
-        if trained & _parameters(block):
-            reached = set().union(*map(_parameters, [*blocks[first:], *after]))
-            if trained <= reached:
-                return first
-            break
+    first = next((number for number, block in enumerate(blocks) if trained & _parameters(block)), len(blocks))
+    reached = set[int]().union(*map(_parameters, [*blocks[first:], *after]))
+    if trained <= reached and trained != _parameters(backbone):
+        return first
     raise RecipeError(
         f"`{field}` keeps what frozen blocks make of samples, and the whole backbone is trained",
         hint="train the last blocks only (`train_last_blocks: 1`), or leave it out",

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from ncdcli.joint.kinds import JointTrainingConfig, SimGCD
 from ncdcli.models.kinds import Timm
+from ncdcli.objectives.kinds import PretrainConfig
 from ncdcli.recipe.base import fields_that_matter
 
 
@@ -20,3 +25,9 @@ def test_a_weights_file_counts_by_its_content_and_not_by_its_place(tmp_path: Pat
     second.write_bytes(b"other weights")
     assert fields_that_matter(Timm(name="resnet18", weights=str(second))) != matters[0]
     assert fields_that_matter(Timm(name="resnet18", weights="none"))["weights"] == "none"
+
+
+@pytest.mark.parametrize("section", [PretrainConfig(), JointTrainingConfig(method=SimGCD())], ids=["pretrain", "joint"])
+def test_a_recipe_without_cached_views_is_what_it_was(section: Any) -> None:
+    assert "cached_views" not in fields_that_matter(section)
+    assert fields_that_matter(section.model_copy(update={"cached_views": 2}))["cached_views"] == 2
