@@ -78,7 +78,7 @@ STAGES = (
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
-        "estimate_k", 2, "ncdcli.stages.estimate_k", ("estimate_k",),
+        "estimate_k", 3, "ncdcli.stages.estimate_k", ("estimate_k",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
         ("k.json", "scores.csv"),
     ),

@@ -22,8 +22,8 @@ from ncdcli.training.cached import RECORD, CachedViews, Store, read_record, writ
 from ncdcli.training.job import Job
 from ncdcli.training.launch import is_first_process, launch
 from ncdcli.training.monitor import LocalMonitor, Monitor
-from ncdcli.training.sampler import PARAMETERS, EpochPlan
-from ncdcli.training.streams import Key, generator
+from ncdcli.training.sampler import EpochPlan
+from ncdcli.training.streams import Key
 from ncdcli.training.views import Views
 from ncdcli.words import counted
 
@@ -250,8 +250,7 @@ def plan_views(stream: np.random.SeedSequence, store: Store) -> EpochPlan:
     size = max(2, VIEWS // store.views)
     while n % size == 1:
         size += 1
-    uniforms = generator(keyed(stream), Key.VIEWS).random((n, store.views, PARAMETERS), dtype=np.float32)
-    return EpochPlan(0, store.rows, uniforms, size)
+    return EpochPlan(keyed(stream), 0, store.rows, np.arange(n), store.views, size)
 
 
 def keyed(stream: np.random.SeedSequence) -> np.random.SeedSequence:

@@ -81,8 +81,8 @@ class Views:
         return plan.part(batch, rank=self.rank, processes=self.processes)
 
     def _crops(self, plan: EpochPlan) -> NDArray[np.float32]:
-        """(m, views, 2) where each view is cropped; vectors have none."""
-        if self.preparation is None:
+        """(m, views, 2) where each view is cropped, or which of the kept ones it is; vectors have none."""
+        if isinstance(self.source, Vectors):
             return np.broadcast_to(np.float32(0), (len(plan.order), plan.views, 2))
         return plan.uniforms[:, :, [Column.CROP_TOP, Column.CROP_LEFT]]
 

@@ -23,7 +23,7 @@ from ncdcli.models.kinds import Timm
 from ncdcli.objectives.kinds import Augment, CrossEntropy, SupConInfoNCE
 from ncdcli.training import caching
 from ncdcli.training.batches import Draw
-from ncdcli.training.cached import RECORD, choose_views
+from ncdcli.training.cached import RECORD, CachedViews, choose_views
 
 TOY = Path(__file__).parents[2] / "toys" / "toycached.py"
 GCD = SupConInfoNCE(head_hidden=16, head_bottleneck=8, head_out=32)
@@ -156,6 +156,20 @@ def test_the_views_of_a_sample_are_different_and_equally_often_taken() -> None:
     assert len(triples) == 60
     assert abs(counts - 1000).max() < 5 * 1000**0.5
     assert choose_views(np.full((1, 2), np.nextafter(1, 0, dtype=np.float32)), 2).tolist() == [[1, 0]]
+
+
+def test_epochs_take_any_of_the_kept_views(tmp_path: Path, monkeypatch: Any) -> None:
+    taken: set[int] = set()
+    take = CachedViews._take
+
+    def noting(self: CachedViews, kept: Any, draw: Any) -> Any:
+        if draw.crops is not None:
+            taken.update(choose_views(draw.crops[:, :, 0], self.store.views).ravel().tolist())
+        return take(self, kept, draw)
+
+    monkeypatch.setattr(CachedViews, "_take", noting)
+    run(cached(make_job(tmp_path / "run", cached_views=5, augment=VIEWS, epochs=2)))
+    assert taken == set(range(5))
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: Any) -> None:
