@@ -179,8 +179,11 @@ class Fork:
             self._end = End(-number if number == signal.SIGKILL else 128 + number)
         elif state == "ready":
             self._pipes = Pipes()
-            files = [self._pipes.stdin_of_run, self._out.fileno(), self._err.fileno(), self._pipes.status_of_run]
+            folder = os.open(".", os.O_PATH)  # by number: it serves even where it has been removed
+            streams = self._pipes.stdin_of_run, self._out.fileno(), self._err.fileno()
+            files = [folder, *streams, self._pipes.status_of_run]
             asked = self._server.ask({"start": [*self._words, *ANSWERING]}, files)
+            os.close(folder)
             self._pipes.leave_to_run()
             if not asked:
                 self._take_new_process()

@@ -1,9 +1,10 @@
 """`python -m ncdcli.sweep.server MODULE…`: imports the modules once, and is forked for every run that it is told of.
 
 Stdin is a socket of whole messages. Its other end gets `ready` once all is imported, and sends JSON: `{"start": WORDS}`
-with four files (the run's stdin, stdout and stderr, and a pipe for its status), and `{"reap": PID}` once it knows of a
-run's end. The pipe gets a line `pid N` from the run itself, `leaving CODE` from it when its command is through, and
-`end CODE` from the server, negative for a signal. At the end of stdin the server goes; runs see to themselves.
+with five files (the folder that the run is to be in, its stdin, stdout and stderr, and a pipe for its status), and
+`{"reap": PID}` once it knows of a run's end. The pipe gets a line `pid N` from the run itself, `leaving CODE` from it
+when its command is through, and `end CODE` from the server, negative for a signal. At the end of stdin the server goes;
+runs see to themselves.
 
 Nothing is computed here, on no device: a fork has only the thread that forks, and libraries that had started threads,
 or a driver, would wait in it for what is not there.
@@ -28,7 +29,7 @@ from types import FrameType
 
 READY = b"ready"
 LONGEST = 1 << 20  # bytes of a message
-FILES = 4
+FILES = 5
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,18 @@ class Server:
             with suppress(ChildProcessError):
                 os.waitpid(int(str(order["reap"])), 0)
             return None
-        *streams, status = files
+        folder, *streams, status = files
         child = None
         with suppress(OSError):  # no memory for one more: the pipe's end says that there is none
             child = os.fork()
         if child == 0:
             self._leave()
+            os.fchdir(folder)
+            os.close(folder)
             _become(order["start"], streams, status)
             return Run(list(order["start"]), status)  # type: ignore[call-overload]
-        for stream in streams:
-            os.close(stream)
+        for number in (folder, *streams):
+            os.close(number)
         if child is None:
             os.close(status)
         else:

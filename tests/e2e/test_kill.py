@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import random
 import shutil
@@ -16,11 +16,16 @@ from pathlib import Path
 import pytest
 
 from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.recipe.resolve import load_recipe
 from ncdcli.run.folder import RunFolder
+from ncdcli.sweep.children import End
+from ncdcli.sweep.forks import Fork, Server, can_fork
+from ncdcli.sweep.preload import modules_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")]
 
-SERVER = Path(__file__).parents[1] / "toys" / "forked_ncd.py"
+TOYS = Path(__file__).parents[1] / "toys"
+POLL_SECONDS = 0.002
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TIMES = ("manifest.json", "timing.jsonl", "report.html")
 STAGES = list(BY_NAME)
@@ -48,38 +53,40 @@ report: {map: pca}
 
 
 class Ncd:
-    """`ncd` in forked processes: importing torch anew each time would take most of the time."""
+    """`ncd run` in forks of one process: importing torch anew each time would take most of the time."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
-    def __call__(self, folder: Path, *, begun: str | None = None, after: float = 0.0) -> int:
-        """Exit code of `ncd run`; killed `after` seconds after a file that matches the pattern `begun` is there."""
+    def __call__(self, folder: Path, *, begun: str | None = None, after: float = 0.0) -> End:
+        """How a run ended; killed `after` seconds after a file that matches the pattern `begun` is there."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tiny.yaml").write_text(RECIPE)
-        task = {"words": ["run", "tiny.yaml"], "folder": str(folder), "begun": begun, "after": after}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(task) + "\n")
-        self._process.stdin.flush()
-        return int(json.loads(self._process.stdout.readline())["code"])
+        words = ["run", str(folder / "tiny.yaml"), "--run", str(folder / "runs" / "tiny")]
+        run, kill_at = Fork(words, self._server, threads=1), math.inf
+        while (end := run.end(timeout=POLL_SECONDS)) is None:
+            if begun is not None and any(folder.glob(begun)):
+                begun, kill_at = None, time.monotonic() + after
+            if time.monotonic() >= kill_at:
+                run.kill()
+        return end
 
 
 @pytest.fixture(scope="module")
 def ncd() -> Iterator[Ncd]:
-    command = [sys.executable, str(SERVER)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
-    ) as process:
-        yield Ncd(process)
-        process.kill()
+    resolved = load_recipe("digits-simgcd")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", str(TOYS.parents[1]))]))
+        server = Server([*modules_for(resolved.recipe, BY_NAME), "often_saved"], threads=1)
+    yield Ncd(server)
+    server.close()
 
 
 @pytest.fixture(scope="module")
 def whole(ncd: Ncd, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    assert ncd(folder) == 0, (folder / "output.txt").read_text()
+    assert ncd(folder) == End(0)
     return RunFolder(folder / "runs" / "tiny")
 
 
@@ -124,8 +131,8 @@ def interrupted_stage(run: RunFolder) -> str | None:
 def kill_within(ncd: Ncd, folder: Path, stage: str, *, begun: str, seconds: float) -> None:
     """Kill a run `seconds` after `begun`, or sooner where that would be too late to be within the stage."""
     for _ in range(20):
-        code = ncd(folder, begun=begun, after=seconds)
-        if code == -signal.SIGKILL and interrupted_stage(RunFolder(folder / "runs" / "tiny")) == stage:
+        end = ncd(folder, begun=begun, after=seconds)
+        if end.code == -signal.SIGKILL and interrupted_stage(RunFolder(folder / "runs" / "tiny")) == stage:
             return
         shutil.rmtree(folder)
         seconds /= 2
@@ -140,7 +147,7 @@ def test_twenty_kills_at_random_moments_of_all_stages(ncd: Ncd, whole: RunFolder
         from_checkpoint = stage in TRAINING and number >= KILLS // 2
         begun = f"runs/tiny/.work/{stage}-*" + ("/checkpoint.pt" if from_checkpoint else "")
         kill_within(ncd, folder, stage, begun=begun, seconds=drawn.random() * seconds_of(whole, stage))
-        assert ncd(folder) == 0, (folder / "output.txt").read_text()
+        assert ncd(folder) == End(0)
         run = RunFolder(folder / "runs" / "tiny")
         assert_as_if_never_killed(run, whole)
         if from_checkpoint:
@@ -153,7 +160,7 @@ def test_one_run_killed_again_and_again(ncd: Ncd, whole: RunFolder, tmp_path: Pa
     for number in range(8):
         stage = STAGES[number * len(STAGES) // 8]  # some are killed twice
         ncd(tmp_path, begun=f"runs/tiny/.work/{stage}-*", after=drawn.random() * seconds_of(whole, stage))
-    assert ncd(tmp_path) == 0
+    assert ncd(tmp_path) == End(0)
     assert_as_if_never_killed(run, whole)
 
 
@@ -169,5 +176,5 @@ def test_a_killed_process_of_its_own(ncd: Ncd, whole: RunFolder, tmp_path: Path)
         time.sleep(0.005)
     process.kill()
     process.wait()
-    assert ncd(tmp_path) == 0
+    assert ncd(tmp_path) == End(0)
     assert_as_if_never_killed(RunFolder(tmp_path / "runs" / "tiny"), whole)

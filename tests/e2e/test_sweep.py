@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,23 +55,22 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def answer(folder: Path, *words: str) -> tuple[int, Any]:
-    code, out, err = finish(start(folder, *words, "--json"))
-    assert out, err
-    return code, json.loads(out)
+Run = Callable[..., tuple[int, str, str]]
 
 
-def test_a_sweep_from_dry_run_to_table(tmp_path: Path) -> None:
+def test_a_sweep_from_dry_run_to_table(tmp_path: Path, run_ncd: Run) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     (tmp_path / "s.yaml").write_text(SWEEP)
 
-    code, plan = answer(tmp_path, "s.yaml", "--dry-run")
+    code, out, _ = run_ncd("sweep", "s.yaml", "--dry-run", "--json")
+    plan = json.loads(out)
     names = [row["run"] for row in plan["plan"]]
     assert (code, len(names), len(plan["duplicates"])) == (0, 4, 2)
     assert plan["plan"][2]["shared"] == {names[0]: ["split", "pretrain", "embed", "estimate_k"]}
     assert not (tmp_path / "runs").exists()
 
-    code, first = answer(tmp_path, "s.yaml", "--jobs", "2")
+    code, out, _ = finish(start(tmp_path, "s.yaml", "--jobs", "2", "--json"))
+    first = json.loads(out)
     assert (code, [run["state"] for run in first["runs"]]) == (0, ["done"] * 4)
     folders = [tmp_path / run["run"] for run in first["runs"]]
     reused = [json.loads((folder / "embed/manifest.json").read_text())["reused_from"] for folder in folders]
@@ -80,7 +79,8 @@ def test_a_sweep_from_dry_run_to_table(tmp_path: Path) -> None:
     assert [row["all"]["values"] for row in first["table"]] == [scores[:2], scores[2:]]
     assert [row["point"]["cluster.restarts"] for row in first["table"]] == [1, 2]
 
-    code, again = answer(tmp_path, "s.yaml")
+    code, out, _ = run_ncd("sweep", "s.yaml", "--json")
+    again = json.loads(out)
     assert (code, {run["state"] for run in again["runs"]}) == (0, {"up to date"})
     assert again["table"] == first["table"]
 
@@ -88,11 +88,13 @@ def test_a_sweep_from_dry_run_to_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "states"), [((), ["failed", "not started"]), (("--keep-going",), ["failed", "done"])]
 )
-def test_a_failure_is_told_and_ends_with_1(tmp_path: Path, flags: tuple[str, ...], states: list[str]) -> None:
+def test_a_failure_is_told_and_ends_with_1(
+    tmp_path: Path, run_forked: Run, flags: tuple[str, ...], states: list[str]
+) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     (tmp_path / "s.yaml").write_text("recipe: tiny.yaml\ngrid: {estimate_k.k: [5000, 10]}\n")
 
-    code, out, err = finish(start(tmp_path, "s.yaml", "--json", *flags))
+    code, out, err = run_forked(tmp_path, "sweep", "s.yaml", "--json", *flags)
     runs = json.loads(out)["runs"]
     assert (code, [run["state"] for run in runs]) == (1, states)
     assert "5,000 clusters" in runs[0]["error"]["message"]

@@ -16,8 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ncdcli.cli.main import main
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.run.lock import hold_lock
+from ncdcli.sweep import forks
+from ncdcli.sweep.forks import Server
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
+
+from lent import Lent
 
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 pytestmark = pytest.mark.slow
@@ -75,8 +82,11 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def answer(folder: Path, *words: str) -> Any:
-    code, out, err = finish(start(folder, *words, "--json", "--quiet"))
+Run = Callable[..., tuple[int, str, str]]
+
+
+def answer(run: Run, folder: Path, *words: str) -> Any:
+    code, out, err = run(folder, "tune", "own.yaml", *words, "--json", "--quiet")
     assert code == 0, err
     return json.loads(out)
 
@@ -99,13 +109,15 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_a_search_from_dry_run_to_the_best_recipe(tmp_path: Path) -> None:
+def test_a_search_from_dry_run_to_the_best_recipe(tmp_path: Path, run_forked: Run) -> None:
     write(tmp_path)
-    plan = answer(tmp_path, "--dry-run")
+    plan = answer(run_forked, tmp_path, "--dry-run")
     assert (plan["to_do"], plan["folds"], plan["hidden"]) == (3, 2, None)
     assert not (tmp_path / "runs").exists()
 
-    found = answer(tmp_path, "--jobs", "2")
+    code, out, err = finish(start(tmp_path, "--jobs", "2", "--json", "--quiet"))
+    assert code == 0, err
+    found = json.loads(out)
     root = tmp_path / "runs/own-tune"
     assert [trial["state"] for trial in found["trials"]] == ["done"] * 3
     assert found["trials"][0]["point"] == {"cluster.kind": "kmeans", "cluster.restarts": 2}
@@ -130,12 +142,12 @@ def test_a_search_from_dry_run_to_the_best_recipe(tmp_path: Path) -> None:
     assert {row["trial"]: row["score"] for row in csv.DictReader((root / "trials.csv").open())} == {
         str(trial["trial"]): repr(trial["score"]) for trial in found["trials"]
     }
-    again = answer(tmp_path)
+    again = answer(run_forked, tmp_path)
     assert again["trials"] == found["trials"]
-    assert answer(tmp_path, "--dry-run", "--trials", "5")["to_do"] == 2
+    assert answer(run_forked, tmp_path, "--dry-run", "--trials", "5")["to_do"] == 2
 
 
-def test_novel_labels_change_nothing(tmp_path: Path) -> None:
+def test_novel_labels_change_nothing(tmp_path: Path, run_forked: Run) -> None:
     """Not a score, not a choice, not a byte: folds are made of what the split shows, and of nothing else."""
     _, classes = blobs()
     novel = [row for row, name in enumerate(classes) if name not in KNOWN]
@@ -146,16 +158,16 @@ def test_novel_labels_change_nothing(tmp_path: Path) -> None:
     found = []
     for name, labels in (("true", classes), ("scrambled", scrambled)):
         write(tmp_path / name, labels, score="accuracy", setting="ncd")
-        answer(tmp_path / name)
+        answer(run_forked, tmp_path / name)
         found.append(results(tmp_path / name))
     assert found[0] == found[1]
     assert {"trials.csv", "best.yaml", "trials/0001-fold-2/evaluate/metrics.json"} <= found[0].keys()
 
 
-def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path) -> None:
+def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path, run_forked: Run) -> None:
     for name in ("whole", "killed"):
         write(tmp_path / name)
-    answer(tmp_path / "whole")
+    answer(run_forked, tmp_path / "whole")
     root = tmp_path / "killed/runs/own-tune"
     for run in ("trials/0000-fold-2", "trials/0001-fold-1"):
         process = start(tmp_path / "killed")
@@ -164,7 +176,7 @@ def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path) -> None:
         process.communicate(timeout=60)
     with (root / "study.log").open("a") as file:
         file.write('{"op_code":5,"half')  # a line that was being written
-    answer(tmp_path / "killed")
+    answer(run_forked, tmp_path / "killed")
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
 
 
@@ -224,9 +236,14 @@ def test_one_search_at_a_time_in_a_folder(run_ncd: Callable[..., tuple[int, str,
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, forked: Server) -> Path:
     """The folder of a recipe of which one trial was made."""
     folder = tmp_path_factory.mktemp("searched")
     write(folder)
-    answer(folder, "--trials", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forks, "Server", Lent(forked))
+        patch.chdir(folder)
+        with pytest.raises(SystemExit) as end:
+            main(["tune", "own.yaml", "--trials", "1", "--quiet"])
+    assert end.value.code == 0
     return folder

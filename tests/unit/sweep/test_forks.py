@@ -72,8 +72,10 @@ def begun(server: Server, path: Path, *, command: str = "wait") -> Fork:
     return fork
 
 
-def test_a_fork_knows_of_itself_what_a_new_process_would(tmp_path: Path) -> None:
+def test_a_fork_knows_of_itself_what_a_new_process_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(["numpy"], threads=1)
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
     for name in ("fork", "other"):
         assert Fork(["state", str(tmp_path / name)], server, threads=1).end(timeout=60) == End(0)
     server.close()
@@ -81,7 +83,7 @@ def test_a_fork_knows_of_itself_what_a_new_process_would(tmp_path: Path) -> None
     fork, other, new = (json.loads((tmp_path / name).read_text()) for name in ("fork", "other", "new"))
     for state in (fork, other, new):
         state["argv"].remove(next(word for word in state["argv"] if str(tmp_path) in word))
-        del state["environment"]["PYTEST_CURRENT_TEST"]
+        del state["environment"]["PYTEST_CURRENT_TEST"], state["path"][0]  # the folder where the interpreter started
     assert fork.pop("files") == new.pop("files") + 1  # the pipe that tells how it is
     drawn = [state.pop("random") for state in (fork, other, new)]
     assert len({number for numbers in drawn for number in numbers}) == 6
