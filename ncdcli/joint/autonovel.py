@@ -9,25 +9,33 @@ As published, rotations come before it (`pretrain.objective: {kind: rotation}`),
 alone are trained (`train_last_blocks: 1`), on labelled samples first (`supervised_epochs`). Differences from the
 released code: these first epochs share the optimizer and the schedule of the others, and both views are trained on. It
 has two outputs for a novel class with `incremental`; ours is one: how likely the known classifier finds any novel
-class, times what the novel classifier says which. `ranks: frozen` is ours: where a small network is trained as a
-whole, its features soon have the same largest dimensions everywhere; then the pretrained ones tell pairs.
+class, times what the novel classifier says which.
+
+The same set of largest dimensions is rare where features are few and dense, as those of a small network that ends in a
+linear layer: of hidden digits it tells 5 % of the pairs of one class (98 % of what it tells is right), and a classifier
+that is to put the other 95 % apart learns no classes. `compares: wta` is the successor's comparison (Jia, Han et al.,
+ICCV 2021, arXiv 2104.12673): winner-take-all hashes, each the greatest of a few dimensions drawn once, of which a
+fraction must agree. Ours to it: dimensions are brought to one scale before (as batch norm leaves those of a ResNet),
+and no ReLU is applied to them. `ranks: frozen` is ours, too: small networks that are trained as a whole soon rank all
+samples alike, or take two classes for one ever more; then the embeddings that `embed` wrote tell pairs to the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.kinds import AutoNovel as Config
 from ncdcli.joint.losses import labelled_cross_entropy
-from ncdcli.joint.moving import frozen_copy
 from ncdcli.joint.ramps import sigmoid_ramp
-from ncdcli.models.backbone import Backbone
 
+TINY = 1e-12  # a variance, before its root is taken
 SMALLEST = 1e-7  # a probability, before its logarithm is taken
 
 
@@ -56,26 +64,23 @@ class TwoHeads(nn.Module):
 class AutoNovel(JointMethod):
     """Cross-entropy + pairwise cross-entropy + ω(t) · consistency (+ ω₂(t) · incremental cross-entropy), section 3."""
 
-    def __init__(self, config: Config, *, dim: int, task: Task, before: Backbone | None = None) -> None:
+    before: Tensor | None
+    windows: Tensor | None
+
+    def __init__(self, config: Config, *, dim: int, task: Task) -> None:
         super().__init__(config, dim=dim, task=task)
         self.config = config
-        self.before = before
+        self.uses_positions = config.ranks == "frozen"
         self.head = TwoHeads(dim, n_known=task.n_known, n_novel=task.n_novel, incremental=config.incremental)
+        windows = draw_windows(dim, config.window, config.hashes) if config.compares == "wta" else None
+        self.register_buffer("windows", windows)
+        self.register_buffer("before", None)
         self.begin_epoch(0, 1)
 
-    @classmethod
-    def make(cls, config: Config, backbone: Backbone, *, task: Task) -> AutoNovel:
-        before = frozen_copy(backbone) if config.ranks == "frozen" else None
-        return cls(config, dim=backbone.dim, task=task, before=before)
-
-    def second_backbone(self) -> Backbone | None:
-        return self.before
-
-    def train(self, mode: bool = True) -> AutoNovel:
-        super().train(mode)
-        if self.before is not None:
-            self.before.eval()
-        return self
+    def start(self, problem: Problem, rng: np.random.Generator) -> None:
+        """Keep the embeddings, where these are what tells pairs."""
+        if self.config.ranks == "frozen":
+            self.before = self.on_one_scale(torch.from_numpy(problem.embeddings))
 
     def begin_epoch(self, number: int, epochs: int) -> None:
         since = number - self.config.supervised_epochs
@@ -83,7 +88,7 @@ class AutoNovel(JointMethod):
         self.ramp = sigmoid_ramp(epoch=since, epochs=self.config.rampup_epochs)
 
     def forward(
-        self, features: Sequence[Tensor], labels: Tensor, *, second: Sequence[Tensor] = ()
+        self, features: Sequence[Tensor], labels: Tensor, *, positions: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         views = [F.relu(view).float() for view in features]
         if self.supervised:
@@ -92,8 +97,7 @@ class AutoNovel(JointMethod):
         known = [self.head.known(view) for view in views]
         novel = [F.softmax(self.head.novel(view), dim=1) for view in views]
         probable = [F.softmax(view, dim=1) for view in known]
-        ranked = second[0] if self.before is not None else features[0].detach()
-        same = same_top(F.relu(ranked[pool]), self.config.top)
+        same = self.same(features[0], pool, positions)
         parts = {
             "cross_entropy": labelled_cross_entropy(known[0], labels),
             "pairs": pair_cross_entropy(novel[0][pool], novel[1][pool], same),
@@ -102,11 +106,30 @@ class AutoNovel(JointMethod):
         loss = (
             parts["cross_entropy"] + parts["pairs"] + self.config.consistency_weight * self.ramp * parts["consistency"]
         )
+        parts["similar"] = same.float().mean() if len(same) else loss.new_zeros(())
         if self.config.incremental:
             answers = torch.where(pool, novel[0].argmax(1) + self.task.n_known, -1)
             parts["incremental"] = labelled_cross_entropy(known[0], answers)
             loss = loss + self.config.incremental_weight * self.ramp * parts["incremental"]
         return loss, {name: part.detach() for name, part in parts.items()}
+
+    @torch.no_grad()
+    def same(self, features: Tensor, pool: Tensor, positions: Tensor | None) -> Tensor:
+        """(p, p) which of the pool samples of a batch are taken for one class, by features of it or those before."""
+        if self.before is not None and positions is not None:
+            ranked = self.before[positions[pool]]
+        else:
+            ranked = self.on_one_scale(features.detach().float())[pool]
+        if self.windows is None:
+            return same_top(F.relu(ranked), self.config.top)
+        return same_winners(ranked, self.windows, self.config.agreement)
+
+    def on_one_scale(self, features: Tensor) -> Tensor:
+        """The rows as they are compared: for `wta` with mean 0 and variance 1 in each dimension."""
+        if self.windows is None:
+            return features
+        centred = features - features.mean(0)
+        return centred / centred.square().mean(0).add(TINY).sqrt()
 
     def of_labelled(self, views: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss before the pool has a say: cross-entropy of both views."""
@@ -124,6 +147,17 @@ def same_top(features: Tensor, top: int) -> Tensor:
     chosen.scatter_(1, features.topk(min(top, features.shape[1]), dim=1).indices, True)
     shared = chosen.float() @ chosen.float().T
     return shared == chosen.sum(1).float()
+
+
+def draw_windows(dim: int, window: int, hashes: int) -> Tensor:
+    """(hashes, window) random dimensions, those of each row different."""
+    return torch.rand(hashes, dim).argsort(dim=1)[:, : min(window, dim)]
+
+
+def same_winners(features: Tensor, windows: Tensor, agreement: float) -> Tensor:
+    """(b, b) whether in a fraction `agreement` of the (h, window) windows the same dimension of both rows wins."""
+    winners = F.one_hot(features[:, windows].argmax(2), windows.shape[1]).flatten(1).float()
+    return winners @ winners.T >= agreement * len(windows)
 
 
 def pair_cross_entropy(first: Tensor, second: Tensor, same: Tensor) -> Tensor:

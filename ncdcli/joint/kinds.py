@@ -79,6 +79,10 @@ class PairSection(JointSection):
         description="what that network sees of two samples: how far their features differ, or both (as published, "
         "for many known classes)",
     )
+    asks_about: Annotated[Literal["views", "samples"], ADDED] = Field(
+        "views", description="what the similarity network is asked about: the views of the batch (as published), or "
+        "their samples undisturbed, as it has seen the labelled ones"
+    )  # fmt: skip
     pair_epochs: int = Field(50, ge=1, description="that the similarity network is trained, on labelled samples")
     pair_batch_size: int = Field(100, ge=2, description="samples, of which all ordered pairs make one of its batches")
     pair_classes: Annotated[int | None, ADDED] = Field(
@@ -129,8 +133,17 @@ class AutoNovel(JointSection):
         5.0, ge=0, description="of the squared difference of two views' predictions, at its height (CIFAR-100: 50)"
     )
     rampup_epochs: int = Field(50, ge=0, description="over which it gets there (CIFAR-100: 150)")
+    compares: Annotated[Literal["top", "wta"], ADDED] = Field(
+        "top", description="what says that two samples are of one class: the same set of largest dimensions (as "
+        "published), or the same largest ones in many small random sets of dimensions (WTA hashing)"
+    )  # fmt: skip
+    window: Annotated[int, ADDED] = Field(4, ge=2, description="wta: dimensions in such a set")
+    hashes: Annotated[int, ADDED] = Field(512, ge=1, description="wta: number of such sets")
+    agreement: Annotated[float, ADDED] = Field(
+        0.47, gt=0, le=1, description="wta: fraction of sets with one winner from which on two samples are of one class"
+    )
     ranks: Literal["current", "frozen"] = Field(
-        "current", description="features that are compared: as they are now (published), or as they were pretrained"
+        "current", description="features that are compared: as they are now (published), or as `embed` wrote them"
     )
     supervised_epochs: Annotated[int, ADDED] = Field(
         0, ge=0, description="first epochs, of cross-entropy on labelled samples alone (published: 100)"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ncdcli.clustering.base import Problem
 from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.gate import Gate
 from ncdcli.joint.kinds import PairSection
@@ -55,7 +56,9 @@ class PairMethod(JointMethod):
     The similarity network is the backbone as training finds it, frozen, and a `PairNetwork` that is trained on its
     features of the labelled samples when the first epoch begins. In the released code backbone and pairs are trained
     together, on pairs alone; here the backbone is what `pretrain` made of it, by any objective, so that other methods
-    can start from it too. As published, the batch norm of the network sees the batch at hand.
+    can start from it too. As published, the batch norm of the network sees the batch at hand. `asks_about: samples` is
+    ours: the network, which learns from labelled samples undisturbed, is asked about the pool's undisturbed, by the
+    embeddings that `embed` wrote, and no second backbone has to see the views.
 
     Features side by side let the network learn known classes by heart where these are few: trained on three digits, it
     finds none of the similar pairs of two others, and 98 % of them by the difference of features. Hence our default.
@@ -63,13 +66,16 @@ class PairMethod(JointMethod):
 
     kept = ("head", "gate")
     refreshes = True
+    embeddings: Tensor | None
 
     def __init__(self, config: PairSection, *, dim: int, task: Task, backbone: Backbone) -> None:
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.head, self.gate = nn.Linear(dim, task.n_novel), Gate(dim, task.n_known)
         self.pairs = PairNetwork(dim, compares=config.compares).requires_grad_(False)
-        self.teacher = frozen_copy(backbone)
+        self.uses_positions = config.asks_about == "samples"
+        self.teacher = None if self.uses_positions else frozen_copy(backbone)
+        self.register_buffer("embeddings", None)
 
     @classmethod
     def make(cls, config: Any, backbone: Backbone, *, task: Task) -> PairMethod:
@@ -79,6 +85,11 @@ class PairMethod(JointMethod):
         """(p,) losses, given (p, n_novel) log-probabilities of both samples, and which of the pairs are similar."""
         raise NotImplementedError
 
+    def start(self, problem: Problem, rng: np.random.Generator) -> None:
+        """Keep the embeddings, where these are what the network is asked about."""
+        if self.uses_positions:
+            self.embeddings = torch.from_numpy(problem.embeddings)
+
     def second_backbone(self) -> Backbone | None:
         return self.teacher
 
@@ -86,15 +97,22 @@ class PairMethod(JointMethod):
         """Train the pair network, once."""
         if facts.number == 0:
             labelled = facts.labels >= 0
-            features = facts.features()[labelled].clone()  # one that may be trained on
-            train_pairs(self.pairs, features, facts.labels[labelled], self.config, facts.rng)
+            features = facts.features() if self.embeddings is None else self.embeddings
+            rows = features[labelled].clone()  # ones that may be trained on
+            train_pairs(self.pairs, rows, facts.labels[labelled], self.config, facts.rng)
 
-    def forward(  # type: ignore[override]
-        self, features: Sequence[Tensor], labels: Tensor, *, second: Sequence[Tensor]
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        labels: Tensor,
+        *,
+        second: Sequence[Tensor] = (),
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         pool = labels < 0
         gate = self.gate.loss(features[0], labels)
-        similar = self.similar(second[0][pool])
+        asked = second[0] if self.embeddings is None else self.embeddings[positions]
+        similar = self.similar(asked[pool])
         log_p = F.log_softmax(self.head(features[0][pool]).float(), dim=1)
         n = len(log_p)
         if n < 2:

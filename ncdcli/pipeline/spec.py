@@ -83,7 +83,7 @@ STAGES = (
         ("k.json", "scores.csv"),
     ),
     StageSpec(
-        "joint_training", 2, "ncdcli.stages.joint_training", ("joint_training",),
+        "joint_training", 3, "ncdcli.stages.joint_training", ("joint_training",),
         (
             "split/samples.csv", "split/classes.json", "split/source.json",
             "pretrain/model.json", "pretrain/model.safetensors?",

@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 import torch
 from toyjoint import answers, blobs
+from toytraining import Watcher
 
-from ncdcli.joint.autonovel import AutoNovel, TwoHeads, pair_cross_entropy, same_top
+from ncdcli.clustering.base import Problem
+from ncdcli.errors import Interrupted
+from ncdcli.joint.autonovel import (
+    AutoNovel,
+    TwoHeads,
+    draw_windows,
+    pair_cross_entropy,
+    same_top,
+    same_winners,
+)
 from ncdcli.joint.base import Task
 from ncdcli.joint.kinds import AutoNovel as Config
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import ncd_task_aware
-from ncdcli.models.backbone import InputSpec
-from ncdcli.models.build import build_backbone
-from ncdcli.models.kinds import Mlp
 
 
 def test_two_rows_are_the_same_where_their_largest_dimensions_are() -> None:
@@ -113,20 +120,71 @@ def test_it_tells_novel_blobs_apart(train_jointly: Any) -> None:
     np.testing.assert_array_equal(found[~pool].argmax(1), classes[~pool])
 
 
-def test_frozen_ranks_are_those_of_the_pretrained_features(make_batch: Callable[..., Any]) -> None:
-    backbone = build_backbone(Mlp(hidden=(), dim=6), InputSpec("tables", (6,)))
-    task, fields = Task(3, 5, "ncd"), {"top": 2, "incremental": False}
+def test_winners_are_those_of_random_sets_of_dimensions() -> None:
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(20, 8, generator=generator)
     torch.manual_seed(0)
-    frozen = AutoNovel.make(Config(**fields, ranks="frozen"), backbone, task=task)
-    current = AutoNovel.make(Config(**fields), backbone, task=task)
-    current.head.load_state_dict(frozen.head.state_dict())
-    assert current.second_backbone() is None
-    features, labels = make_batch()
-    second, _ = make_batch(seed=1)
+    windows = draw_windows(8, 3, 40)
+    assert all(len(set(window)) == 3 for window in windows.tolist())
+    rows = features.numpy()
+    winners = [[int(np.argmax(row[window])) for window in windows.numpy()] for row in rows]
+    shares = np.array([[np.mean(np.equal(one, other)) for other in winners] for one in winners])
+    for agreement in (0.3, 0.5, 0.9):
+        np.testing.assert_array_equal(same_winners(features, windows, agreement).numpy(), shares >= agreement)
+    assert bool(same_winners(features, windows, 1.0).diagonal().all())
+    assert draw_windows(2, 4, 5).shape == (5, 2)
+
+
+def test_winners_do_not_depend_on_the_scale_of_dimensions() -> None:
+    """One dimension that is always the largest would win every hash, and tell nothing."""
+    torch.manual_seed(0)
+    method = AutoNovel(Config(compares="wta", hashes=64), dim=6, task=Task(3, 5, "ncd"))
+    features, pool = torch.randn(30, 6), torch.arange(30) % 3 > 0
+    expected = method.same(features, pool, None)
+    assert expected.shape == (20, 20)
+    assert 20 < int(expected.sum()) < 400
+    scale, offset = torch.tensor([1.0, 9.0, 0.1, 3.0, 1.0, 2.0]), torch.tensor([0.0, 50.0, -3.0, 0.0, 7.0, 1.0])
+    assert torch.equal(method.same(features * scale + offset, pool, None), expected)
+    assert torch.isfinite(method.on_one_scale(torch.ones(4, 6))).all()
+
+
+@pytest.mark.parametrize("compares", ["top", "wta"])
+def test_frozen_ranks_are_those_of_the_embeddings(make_batch: Callable[..., Any], compares: str) -> None:
+    method = AutoNovel(Config(compares=compares, top=2, ranks="frozen"), dim=6, task=Task(3, 5, "ncd"))
+    embeddings = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+    labels = np.where(np.arange(40) % 2, -1, 0)
+    method.start(Problem(embeddings.numpy(), labels, 3, 5, novel_only=True), np.random.default_rng(0))
+    assert method.uses_positions
+    features, targets = make_batch()
+    positions = torch.arange(39, 27, -1)
+    pool = targets < 0
+    if compares == "top":
+        expected = same_top(embeddings[positions[pool]].relu(), 2)
+    else:
+        scaled = (embeddings - embeddings.mean(0)) / embeddings.std(0, correction=0)
+        expected = same_winners(scaled[positions[pool]], method.windows, method.config.agreement)
+    assert torch.equal(method.same(features[0], pool, positions), expected)
+    novel = [method.head.novel(view.relu()).softmax(1)[pool] for view in features]
+    _, parts = method(features, targets, positions=positions)
+    assert float(parts["pairs"]) == pytest.approx(float(pair_cross_entropy(*novel, expected).detach()), rel=1e-5)
+    assert float(parts["similar"]) == pytest.approx(float(expected.float().mean()))
+
+
+@pytest.mark.parametrize("ranks", ["current", "frozen"])
+def test_winners_tell_novel_blobs_apart(train_jointly: Any, ranks: str) -> None:
+    config = Config(compares="wta", ranks=ranks, rampup_epochs=10)
+    job = train_jointly("run", config, epochs=25, setting="ncd")
+    _, classes, labels = blobs("ncd")
     pool = labels < 0
-    _, parts = frozen(features, labels, second=second)
-    novel = [frozen.head.novel(view.relu()).softmax(1)[pool] for view in features]
-    expected = pair_cross_entropy(novel[0], novel[1], same_top(second[0][pool].relu(), 2))
-    assert float(parts["pairs"]) == pytest.approx(float(expected.detach()), rel=1e-5)
-    assert float(current(features, labels)[1]["pairs"]) != pytest.approx(float(parts["pairs"]), rel=1e-3)
-    assert not frozen.train().before.training  # type: ignore[union-attr]
+    aware = answers(job)[pool, 2:].argmax(1) + 2
+    assert ncd_task_aware(contingency(aware, classes[pool]), n_known=2)["novel"] == 1.0
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(train_jointly: Any) -> None:
+    config = Config(compares="wta", ranks="frozen", rampup_epochs=2)
+    whole = train_jointly("whole", config, setting="ncd", epochs=2).objective.state_dict()
+    with pytest.raises(Interrupted):
+        train_jointly("parts", config, setting="ncd", epochs=2, watcher=Watcher(stop_after=7))
+    parts = train_jointly("parts", config, setting="ncd", epochs=2).objective.state_dict()
+    assert {"before", "windows"} <= set(whole)
+    assert all(torch.equal(whole[name], value) for name, value in parts.items())

@@ -12,6 +12,7 @@ from torch import nn
 from toyjoint import answers, blobs, make_joint_job
 from toytraining import Watcher
 
+from ncdcli.clustering.base import Problem
 from ncdcli.errors import Interrupted
 from ncdcli.joint.base import Task
 from ncdcli.joint.kcl import Kcl
@@ -21,6 +22,7 @@ from ncdcli.joint.mcl import Mcl
 from ncdcli.joint.pairs import PairNetwork, pair_batches, train_pairs
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import ncd_task_aware
+from ncdcli.objectives.base import EpochFacts
 
 KINDS = {"mcl": (Mcl, MclConfig), "kcl": (Kcl, KclConfig)}
 
@@ -52,6 +54,28 @@ def test_the_loss_is_the_mean_over_ordered_pairs_of_the_pool(kind: str, make_bat
     expected = np.mean([slow_pair(kind, p[i], p[j], similar[i][j]) for i in range(6) for j in range(6)])
     assert float(parts["pairs"]) == pytest.approx(expected, rel=1e-4)
     assert float(loss.detach()) == pytest.approx(expected + float(parts["gate"]), rel=1e-4)
+
+
+def test_the_network_can_be_asked_about_the_samples_as_embed_wrote_them(make_batch: Callable[..., Any]) -> None:
+    torch.manual_seed(0)
+    config = MclConfig(asks_about="samples", pair_epochs=3)
+    method = Mcl(config, dim=6, task=Task(3, 5, "ncd"), backbone=nn.Identity())  # type: ignore[arg-type]
+    embeddings = torch.randn(24, 6, generator=torch.Generator().manual_seed(3))
+    features, labels = make_batch(views=1)
+    known = labels.repeat(2)
+    method.start(Problem(embeddings.numpy(), known.numpy(), 3, 5, novel_only=True), np.random.default_rng(0))
+    assert method.uses_positions
+    assert method.second_backbone() is None
+
+    def refuse() -> torch.Tensor:
+        raise AssertionError("embeddings are there already")
+
+    method.refresh(EpochFacts(0, 1, known, refuse, _rng()))
+    positions = torch.arange(23, 11, -1)
+    pool = labels < 0
+    _, parts = method(features, labels, positions=positions)
+    expected = method.similar(embeddings[positions[pool]]).float().mean()
+    assert float(parts["similar"]) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,7 +124,11 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("config", [MclConfig(pair_epochs=20), KclConfig(pair_epochs=20)], ids=["mcl", "kcl"])
+@pytest.mark.parametrize(
+    "config",
+    [MclConfig(pair_epochs=20), KclConfig(pair_epochs=20), MclConfig(pair_epochs=20, asks_about="samples")],
+    ids=["mcl", "kcl", "samples"],
+)
 def test_it_tells_novel_blobs_apart_and_known_ones_by_name(train_jointly: Any, config: Any) -> None:
     logits = answers(train_jointly("run", config, setting="ncd", epochs=20))
     _, classes, _ = blobs("ncd")
