@@ -37,8 +37,9 @@ class _Found:
 class ImageFolder:
     """Images below up to four folders. A sample is called by its part and path: `train/cat/001.jpg`.
 
-    The class is the first folder below `train`, `labelled` or `test`; deeper folders only group. Keys therefore hold
-    the class of `train` and `test` samples; where that must not be, use `labelled`, `unlabelled` and `truth`.
+    The class is the first folder below `train`, `labelled` or `test`, or with `class_depth` the first few of them;
+    deeper ones only group. Keys therefore hold the class of `train` and `test` samples; where that must not be, use
+    `labelled`, `unlabelled` and `truth`.
     Hidden files, and files with another extension than that of an image, are passed over.
     """
 
@@ -108,12 +109,10 @@ class ImageFolder:
         return [image for image in found if image.key not in left_out]
 
     def _walk(self, part: str) -> Iterator[_Found]:
-        wanted = self._wanted if part != "unlabelled" else None
         for relative, path in walk_images(self._paths[part]):
-            name, separator, _ = relative.partition("/")
             if part == "unlabelled":
                 yield _Found(f"{part}/{relative}", path, None, part)
-            elif separator and (wanted is None or name in wanted):
+            elif (name := self._class_of(relative)) is not None and self._is_wanted(name):
                 yield _Found(f"{part}/{relative}", path, name, part)
 
     def _listed(self) -> Iterator[_Found]:
@@ -125,16 +124,31 @@ class ImageFolder:
         if len(marks) != len(names) or not set(marks) <= {"0", "1"}:
             hint = f"{len(names)} lines that end in 1 (train) or 0 (test) are needed, one for each image"
             raise DataError(f"`{self._paths['test_marks']}` does not fit the list of images", hint=hint)
-        wanted = self._wanted
         for name, mark in zip(names, marks, strict=True):
-            class_name = name.partition("/")[0]
-            if wanted is None or class_name in wanted:
+            class_name = self._class_of(name)
+            if class_name is not None and self._is_wanted(class_name):
                 part = "train" if mark == "1" else "test"
                 yield _Found(f"{part}/{name}", self._paths["train"] / name, class_name, part)
 
+    def _class_of(self, relative: str) -> str | None:
+        """The class of an image by its path below a folder of classes; None where it lies in too few folders."""
+        folders = relative.split("/")[:-1]
+        depth = self._config.class_depth
+        return "/".join(folders[:depth]) if len(folders) >= depth else None
+
+    def _is_wanted(self, name: str) -> bool:
+        names, groups = self._wanted_sets
+        return self._wanted is None or name in names or name.startswith(groups)
+
+    @cached_property
+    def _wanted_sets(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        """Names of classes, and beginnings of those that are below a folder."""
+        wanted = self._wanted or ()
+        return frozenset(wanted), tuple(name for name in wanted if name.endswith("/"))
+
     @cached_property
     def _wanted(self) -> tuple[str, ...] | None:
-        """The class folders to use, or None for all."""
+        """The class folders to use, or None for all; those that end in `/` stand for all below."""
         if self._config.classes is not None:
             return self._config.classes
         if "class_list" not in self._paths:
@@ -142,9 +156,11 @@ class ImageFolder:
         return tuple(line.strip() for line in _lines(self._paths["class_list"]) if not line.startswith("#"))
 
     def _class_order(self, images: Sequence[_Found]) -> tuple[str, ...]:
-        if self._wanted is not None:
-            return self._wanted
-        return tuple(sorted({image.name for image in images if image.name is not None}))
+        names = sorted({image.name for image in images if image.name is not None})
+        if self._wanted is None:
+            return tuple(names)
+        ordered = [name for wanted in self._wanted for name in (_below(wanted, names) or [wanted])]
+        return tuple(dict.fromkeys(ordered))
 
     def _check_found(self, images: Sequence[_Found]) -> None:
         """DataError for folders without images, empty class folders, and classes of the list that are not there."""
@@ -166,15 +182,22 @@ class ImageFolder:
             if part not in self._paths:
                 continue
             present = {image.name for image in images if image.part == part or "image_list" in self._paths}
-            folders = [entry.name for entry in self._paths[part].iterdir() if entry.is_dir()]
-            for name in sorted(name for name in folders if not name.startswith(".")):
-                if name not in present and (self._wanted is None or name in self._wanted):
+            folders = self._class_folders(part)
+            for name in folders:
+                if name not in present and self._is_wanted(name):
                     place = str(self._paths[part] / name)
                     yield Problem("the class folder holds no image", place=place, hint="remove it, or add images")
             for name in self._wanted or ():
-                if name not in present and name not in folders:
+                if name not in present and name not in folders and not _below(name, folders):
                     hint = did_you_mean(name, folders, f"the folder `{self._paths[part]}` has no such sub-folder")
                     yield Problem(f"no folder for class `{name}`", place=str(self._paths[part]), hint=hint)
+
+    def _class_folders(self, part: str) -> list[str]:
+        """Names of the classes that have a folder in a part, with images or without."""
+        folder = self._paths[part]
+        found = [path for path in folder.glob("/".join("*" * self._config.class_depth)) if path.is_dir()]
+        names = (path.relative_to(folder).as_posix() for path in found)
+        return sorted(name for name in names if not any(step.startswith(".") for step in name.split("/")))
 
     def _absent_files(self, images: Sequence[_Found]) -> Iterator[Problem]:
         if "image_list" in self._paths:
@@ -206,11 +229,17 @@ class ImageFolder:
     def _notes(self) -> tuple[str, ...]:
         loose = [
             part for part in ("train", "labelled", "test")
-            if part in self._paths and any("/" not in name for name, _ in walk_images(self._paths[part]))
+            if part in self._paths and any(self._class_of(name) is None for name, _ in walk_images(self._paths[part]))
         ]  # fmt: skip
         left_out = len(self._config.leave_out)
-        notes = [f"images directly in `{self._paths[part]}` belong to no class and are passed over" for part in loose]
+        where = "directly" if self._config.class_depth == 1 else f"in fewer than {self._config.class_depth} folders"
+        notes = [f"images {where} in `{self._paths[part]}` belong to no class and are passed over" for part in loose]
         return (*notes, *([f"{counted(left_out, 'image')} left out by the recipe"] if left_out else []))
+
+
+def _below(wanted: str, names: Sequence[str]) -> list[str]:
+    """The names that begin with one that ends in `/`; none for another one."""
+    return [name for name in names if name.startswith(wanted)] if wanted.endswith("/") else []
 
 
 def _lines(path: Path) -> list[str]:

@@ -84,7 +84,11 @@ class ImageFolder(SourceSection):
     truth: OptionalPath = Field(None, description="CSV (key, class) for unlabelled samples: scoring only")
     class_list: OptionalPath = Field(None, description="text file: the class folders to use, one a line, in order")
     classes: tuple[str, ...] | None = Field(
-        None, description="the class folders to use, in order; default: all, sorted"
+        None, description="the class folders to use, in order; a name that ends in `/` is all below it, sorted; "
+        "default: all, sorted"
+    )  # fmt: skip
+    class_depth: Annotated[int, ADDED] = Field(
+        1, ge=1, description="how many folders name a class: 2 where they lie as ALPHABET/CHARACTER; deeper ones group"
     )
     image_list: OptionalPath = Field(
         None, description="text file whose lines end in the images of `train` to use, below it, in order"

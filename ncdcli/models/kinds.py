@@ -79,6 +79,9 @@ class SmallCnn(BackboneSection):
     image_size: int | None = Field(
         None, ge=4, le=256, description="side in pixels; default: arrays as they are, image files at 32"
     )
+    weights: Annotated[str, FILE_CONTENT, ADDED] = Field(
+        "none", description="none | the model.safetensors of another run's pretraining, of the same network"
+    )
 
 
 class Mlp(BackboneSection):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from ncdcli.models.backbone import Backbone, Cut, ImagePreparation, InputSpec
 from ncdcli.models.cut import run_in_turn
 from ncdcli.models.kinds import SmallCnn as Config
+from ncdcli.models.weights import load_weights
 
 GRID = 4  # cells a side that the last block is averaged to, at most: where a stroke lies matters in tiny images
 FILE_SIZE = 32  # side in pixels of images that come as files of any size, unless the recipe says otherwise
@@ -66,5 +68,8 @@ def _convolution(channels: int, width: int) -> list[nn.Module]:
 
 
 def build(config: Config, inputs: InputSpec, *, pretrained: bool = True) -> Backbone:
-    """A `small_cnn` with fresh weights; there are no pretrained ones."""
-    return SmallCnn(config, inputs)
+    """A `small_cnn` with fresh weights, or those of a file; MissingError where that is not there."""
+    backbone = SmallCnn(config, inputs)
+    if pretrained and config.weights != "none":
+        load_weights(backbone, Path(config.weights).expanduser())
+    return backbone

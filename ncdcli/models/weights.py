@@ -25,7 +25,7 @@ UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, Lookup
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill a timm model from a `.safetensors` or `.pth` file; classifier heads in the file are ignored.
+    """Fill a model from a `.safetensors` or `.pth` file; classifier heads in the file are ignored.
 
     MissingError if the file is not there, NcdError with the names of what does not fit otherwise.
     """
@@ -47,7 +47,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if faults:
         raise NcdError(
             f"the weights in `{path}` do not fit the model: {'; '.join(faults)}",
-            hint="check that `backbone.name` (and `image_size`) is the architecture of the file",
+            hint="check that `backbone.name` or `backbone.widths` (and `image_size`) is the architecture of the file",
         )
     model.load_state_dict({name: value for name, value in state.items() if name in wanted}, strict=False)
 

@@ -37,6 +37,32 @@ def test_a_folder_for_each_class_nested_ones_count_for_the_first(tmp_path):
     assert listing.class_order == ("cat", "dog", "owl")
 
 
+def test_classes_may_lie_in_several_folders_and_be_chosen_by_the_first_of_these(tmp_path):
+    make(
+        tmp_path, "t/Greek/c1/a.png", "t/Greek/c2/b.png", "t/Latin/c1/c.png", "t/Korean/c1/deep/d.png", "t/Latin/e.png"
+    )
+    listing = reader(tmp_path, train="t", class_depth=2).listing()
+    assert listing.class_order == ("Greek/c1", "Greek/c2", "Korean/c1", "Latin/c1")
+    assert listing.keys[2:] == ("train/Korean/c1/deep/d.png", "train/Latin/c1/c.png")
+    assert listing.notes == (
+        f"images in fewer than 2 folders in `{tmp_path / 't'}` belong to no class and are passed over",
+    )
+    listing = reader(tmp_path, train="t", class_depth=2, classes=("Latin/", "Greek/c2", "Greek/")).listing()
+    assert listing.class_order == ("Latin/c1", "Greek/c2", "Greek/c1")
+    assert listing.classes == ("Greek/c1", "Greek/c2", "Latin/c1")
+
+
+def test_several_folders_without_an_image_or_of_no_class_are_named(tmp_path):
+    make(tmp_path, "t/Greek/c1/a.png")
+    (tmp_path / "t" / "Latin" / "c1").mkdir(parents=True)
+    with pytest.raises(DataError) as raised:
+        reader(tmp_path, train="t", class_depth=2).listing()
+    assert "the class folder holds no image" in text_of(raised)
+    assert "Latin/c1" in text_of(raised)
+    with pytest.raises(DataError, match="no folder for class `Korean/`"):
+        reader(tmp_path, train="t", class_depth=2, classes=("Greek/", "Korean/")).listing()
+
+
 def test_own_folders_with_a_truth_file(tmp_path):
     make(tmp_path, "l/cat/1.png", "l/dog/2.png", "u/3.png", "u/sub/4.png", "u/5.png")
     (tmp_path / "truth.csv").write_text("key,class\n3.png,owl\nunlabelled/sub/4.png,cat\n")

@@ -13,7 +13,7 @@ from ncdcli.compat import import_timm
 from ncdcli.errors import MissingError, NcdError
 from ncdcli.models.backbone import InputSpec
 from ncdcli.models.build import build_backbone
-from ncdcli.models.kinds import Timm
+from ncdcli.models.kinds import SmallCnn, Timm
 
 torch.set_num_threads(1)
 FILES = InputSpec("images", ())
@@ -149,3 +149,15 @@ def test_a_file_without_names_is_refused(tmp_path: Path) -> None:
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(NcdError, match="holds no weights by name"):
         load(tmp_path / "list.pth")
+
+
+def test_a_small_cnn_goes_on_from_what_another_run_has_trained(tmp_path: Path) -> None:
+    inputs, path = InputSpec("images", (1, 8, 8)), tmp_path / "model.safetensors"
+    first = build_backbone(SmallCnn(widths=(4, 8), dim=3), inputs).eval()
+    save_file(first.state_dict(), path)
+    again = build_backbone(SmallCnn(widths=(4, 8), dim=3, weights=str(path)), inputs).eval()
+    images = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(again(images), first(images))
+    with pytest.raises(NcdError, match=r"of another shape: project\.weight"):
+        build_backbone(SmallCnn(widths=(4, 8), dim=5, weights=str(path)), inputs)
