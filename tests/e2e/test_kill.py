@@ -34,7 +34,7 @@ KILLS = 20
 RECIPE = """\
 version: 1
 name: tiny
-data: {card: digits, subset: 200}
+data: {card: digits, subset: 120}
 backbone: {kind: small_cnn, widths: [8, 8], dim: 8}
 pretrain:
   objective: {kind: supcon_infonce, head: mlp, head_hidden: 16, head_out: 8, head_layers: 2}
