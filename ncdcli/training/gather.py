@@ -26,26 +26,21 @@ def set_up(fabric: Fabric, module: nn.Module) -> Any:
 
 
 class InPrecision:
-    """A module that computes in the precision of the training; what it gives is float32."""
+    """A module that computes in the precision of the training; what it takes and gives is converted as Fabric does."""
 
     def __init__(self, fabric: Fabric, module: nn.Module) -> None:
-        self.fabric, self.module = fabric, module
+        self.module, self.precision = module, fabric.strategy.precision
 
     def train(self) -> None:
         self.module.train()
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        with self.fabric.autocast():
-            return _float32(self.module(*arguments, **named))
-
-
-def _float32(found: Any) -> Any:
-    """Tensors, and tuples and maps of them, with float32 in place of the precision of autocast."""
-    if isinstance(found, Tensor):
-        return found.float() if found.is_floating_point() else found
-    if isinstance(found, dict):
-        return {name: _float32(value) for name, value in found.items()}
-    return tuple(map(_float32, found))
+        if self.precision.precision == "32-true":
+            return self.module(*arguments, **named)
+        arguments, named = self.precision.convert_input((arguments, named))
+        with self.precision.forward_context():
+            found = self.module(*arguments, **named)
+        return self.precision.convert_output(found)
 
 
 def gather_views(fabric: Fabric, features: Tensor, counts: list[int]) -> list[Tensor]:
