@@ -112,7 +112,8 @@ class Vectors:
     def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Values of rows, or single ones where `columns` of the same shape as `rows` are given."""
         rows = rows if self.rows is None else self.rows[rows]
-        values = self.values[rows] if columns is None else self.values[rows, columns]
+        # `take` is as fast as memory; brackets with an array are not.
+        values = np.take(self.values, rows, axis=0) if columns is None else self.values[rows, columns]
         return np.ascontiguousarray(values, np.float32)
 
 

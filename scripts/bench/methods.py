@@ -76,7 +76,7 @@ LARGER = ("simgcd+resnet18", "uno+resnet18", "supcon_infonce+lite0")
 TARGET = 1.15
 CPU = torch.device("cpu")
 DIGITS_VIEWS = Augment(shift=0.1, rotate=15, zoom=0.15)
-EPOCHS = {"pim": 100, "tabular_ncd": 10}  # those of others take longer
+EPOCHS = {"pim": 200, "tabular_ncd": 10}  # those of others take longer
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def make_case(name: str, epochs: int) -> Case:
 
 
 NETWORKS = {
-    "resnet18": {"kind": "timm", "name": "resnet18", "weights": "none", "image_size": 32, "small_stem": True},
+    "resnet18": {"kind": "timm", "name": "resnet18", "weights": "none", "image_size": 32},
     "lite0": {"kind": "timm", "name": "tf_efficientnet_lite0", "weights": "none", "image_size": 64},
 }
 
@@ -163,7 +163,7 @@ def samples_of(kind: str, network: str) -> tuple[Source, NDArray[np.int64]]:
         return Vectors(rng.normal(size=(3823, 62)).astype(np.float32), "tables"), rng.integers(0, 10, 3823)
     if network:
         side = NETWORKS[network]["image_size"]
-        return ArrayImages(rng.integers(0, 256, (256, side, side, 3), np.uint8)), np.arange(256) % 10
+        return ArrayImages(rng.integers(0, 256, (128, side, side, 3), np.uint8)), np.arange(128) % 10
     from sklearn.datasets import load_digits
 
     digits = load_digits()
