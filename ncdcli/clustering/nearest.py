@@ -13,7 +13,7 @@ from ncdcli.clustering.threads import each
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
 _CHEAP = 2_500  # multiply-adds a row below which to look at all distances costs less than to keep bounds
-_NARROW_BLOCK = 4096  # rows of these that a product takes at once
+_NARROW_BLOCK = 8192  # rows of these that a product takes at once
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
