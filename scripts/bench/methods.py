@@ -19,10 +19,10 @@ is checked. Ratios are medians over epochs of ours / bare, of the wall and of pr
 
 *refresh* is what a method itself computes between epochs (GPC's mixture, CMS's memory, SelEx's hierarchy, DTC's
 targets, the pair network of MCL and KCL), the features of all rows included. It is in neither side of the ratios, and
-its mean seconds an epoch are shown for both sides. *views* is the ratio when our batches are random views, as the
-recipe has them, while those of the bare loop still lie ready; *making* is what drawing them alone takes, as a part of
-the bare epoch. *once* are our seconds before the first and after the last epoch, the last checkpoint and the weights
-included.
+its mean milliseconds an epoch are shown for both sides. *views* is the ratio with random views, as the recipe has them:
+ours are made while it trains, the same ones lie ready for the bare loop (whose time depends on what images show).
+*making* is what drawing them alone takes, as a part of the bare epoch, of the processor. *once* are our seconds before
+the first and after the last epoch, the last checkpoint and the weights included.
 """
 
 from __future__ import annotations
@@ -42,40 +42,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from method_cases import CPU, OBJECTIVES, Case, make_case
 from torch import Tensor
 
 from ncdcli.cli.progress import LineProgress
-from ncdcli.clustering.base import Problem
-from ncdcli.joint.base import JointMethod, Task
-from ncdcli.joint.frozen import FrozenBackbone
 from ncdcli.joint.kinds import KINDS as METHODS
-from ncdcli.models.backbone import Backbone
-from ncdcli.models.build import build_backbone
-from ncdcli.models.freeze import freeze_all_but_last
 from ncdcli.models.inference import forward_batches
-from ncdcli.models.kinds import BackboneConfig
-from ncdcli.objectives.base import EpochFacts, Objective
-from ncdcli.objectives.kinds import KINDS, Augment, ObjectiveConfig, TrainingConfig
+from ncdcli.objectives.base import EpochFacts
+from ncdcli.objectives.kinds import Augment
 from ncdcli.pipeline.context import Resources
-from ncdcli.recipe.base import import_kind
-from ncdcli.recipe.resolve import load_recipe
-from ncdcli.training.batches import ArrayImages, Source, Vectors
 from ncdcli.training.job import Job
 from ncdcli.training.launch import launch
 from ncdcli.training.loop import train
 from ncdcli.training.monitor import LocalMonitor
 from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import plan_epoch
-from ncdcli.training.streams import Key, generator, torch_seeded
+from ncdcli.training.streams import Key, generator
 from ncdcli.training.views import Views
 
-OBJECTIVES = ("supcon_infonce", "cross_entropy", "rotation")
 LARGER = ("simgcd+resnet18", "uno+resnet18", "supcon_infonce+lite0")
 TARGET = 1.15
-CPU = torch.device("cpu")
-DIGITS_VIEWS = Augment(shift=0.1, rotate=15, zoom=0.15)
 EPOCHS = {"pim": 200, "tabular_ncd": 10}  # those of others take longer
 
 
@@ -99,95 +85,6 @@ def main() -> None:
             profile(case)
         else:
             print(line_of(case), flush=True)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A training: all that a job needs, and the random views of its recipe."""
-
-    name: str
-    backbone: Backbone
-    objective: Objective
-    source: Source
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    config: TrainingConfig  # without random views
-    augment: Augment
-
-    @property
-    def stream(self) -> np.random.SeedSequence:
-        return np.random.SeedSequence(0)
-
-
-def make_case(name: str, epochs: int) -> Case:
-    """The training of a method; its weights and what it starts from are the same each time."""
-    kind, _, network = name.partition("+")
-    source, classes = samples_of(kind, network)
-    recipe = load_recipe(recipe_of(kind)).recipe
-    config: Any = recipe.pretrain if kind in OBJECTIVES else recipe.joint_training
-    setting = recipe.data.setting
-    known = classes < 5
-    labelled = known & ((setting == "ncd") | (np.arange(len(classes)) % 2 == 0))
-    labels = np.where(labelled, classes, -1)
-    rows = np.flatnonzero(labelled) if kind == "cross_entropy" else np.arange(len(classes))
-    section = TypeAdapter(BackboneConfig).validate_python(NETWORKS[network]) if network else recipe.backbone
-    with torch_seeded(np.random.SeedSequence(0), Key.WEIGHTS):
-        backbone = build_backbone(section, source.spec)
-        if kind in OBJECTIVES:
-            chosen: Any = recipe.pretrain.objective
-            if chosen.kind != kind:
-                chosen = TypeAdapter(ObjectiveConfig).validate_python({"kind": kind})
-            objective: Objective = import_kind(KINDS, kind).build(chosen, backbone, n_known=5)
-        else:
-            backbone, source, objective = make_method(config, backbone, source, labels, setting)
-    update = {"epochs": epochs, "augment": Augment()} | ({"batch_size": 64} if network else {})
-    shown = DIGITS_VIEWS if source.spec.modality == "images" else config.augment
-    return Case(name, backbone, objective, source, rows, labels[rows], config.model_copy(update=update), shown)
-
-
-NETWORKS = {
-    "resnet18": {"kind": "timm", "name": "resnet18", "weights": "none", "image_size": 32},
-    "lite0": {"kind": "timm", "name": "tf_efficientnet_lite0", "weights": "none", "image_size": 64},
-}
-
-
-def recipe_of(kind: str) -> str:
-    """The shipped recipe that a method's settings are taken from."""
-    return "optdigits-tabular-ncd" if kind == "tabular_ncd" else f"digits-{'gcd' if kind in OBJECTIVES else kind}"
-
-
-def samples_of(kind: str, network: str) -> tuple[Source, NDArray[np.int64]]:
-    """Samples and the classes 0 to 9: digits, random images for a larger network, or random rows of a table."""
-    rng = np.random.default_rng(0)
-    if kind == "tabular_ncd":
-        return Vectors(rng.normal(size=(3823, 62)).astype(np.float32), "tables"), rng.integers(0, 10, 3823)
-    if network:
-        side = NETWORKS[network]["image_size"]
-        return ArrayImages(rng.integers(0, 256, (128, side, side, 3), np.uint8)), np.arange(128) % 10
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    return ArrayImages((digits.images[..., None] * 15).astype(np.uint8)), digits.target.astype(np.int64)
-
-
-def make_method(
-    config: Any, backbone: Backbone, source: Source, labels: NDArray[np.int64], setting: str
-) -> tuple[Backbone, Source, JointMethod]:
-    """The joint method, ready to be trained, with the backbone and the samples that it sees."""
-    section = config.method
-    if section.kind == "pim":  # the search for it comes before the first epoch
-        section = section.model_copy(update={"sureness_weight": 0.2})
-    if config.train_last_blocks is not None:
-        blocks = backbone.list_blocks()
-        freeze_all_but_last(backbone, config.train_last_blocks, name="", found=blocks, field="")
-    backbone.eval()
-    parts = [rows for _, rows in forward_batches(backbone, source, np.arange(len(source)), device=CPU)]
-    embeddings = torch.nn.functional.normalize(torch.cat(parts).clone(), dim=1).numpy()
-    if not section.trains_backbone:
-        backbone, source = FrozenBackbone(backbone), Vectors(embeddings, "embeddings")
-    method = import_kind(METHODS, section.kind).make(section, backbone, task=Task(5, 10, setting))
-    method.start(Problem(embeddings, labels, 5, 10, setting == "ncd"), np.random.default_rng(0))
-    return backbone, source, method
 
 
 @dataclass
@@ -381,9 +278,11 @@ def line_of(case: Case) -> str:
     line += f" {refresh:>13} {once:7.2f}"
     if case.augment == Augment():
         return line
-    bare = BareLoop(case)
+    bare = BareLoop(replace(case, config=case.config.model_copy(update={"augment": case.augment})))
     ours, _ = train_by_turns(case, case.augment, bare=bare)
+    check_losses(case, ours, bare.side)
     wall, processor = ratios(ours, bare.side)
+    epoch = statistics.median(processor for _, processor in bare.side.epochs)
     return f"{line} {wall:6.2f} {processor:6.2f} {seconds_of_views(case) / epoch:7.2f}"
 
 
@@ -404,13 +303,13 @@ def check_losses(case: Case, ours: Side, bare: Side) -> None:
 
 
 def seconds_of_views(case: Case) -> float:
-    """Median seconds of drawing the random views of an epoch, and of nothing else."""
+    """Median seconds of the processor for drawing the random views of an epoch, and for nothing else."""
     seconds = []
     for number in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in views_of(case, case.augment).epoch(plan_of(case, number), CPU):
             pass
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     return statistics.median(seconds)
 
 
