@@ -97,7 +97,9 @@ class MaxAcc(CountingSection):
     held_out: float = Field(
         0.5, gt=0, lt=1, description="semi_kmeans: share of each class's labelled samples that are scored, not pinned"
     )
-    restarts: int = Field(10, ge=1, description="k-means runs for every k; the one with the lowest objective counts")
+    restarts: int = Field(
+        10, ge=1, description="k-means runs for every k; the lowest objective counts, brent goes by their mean"
+    )
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 
 

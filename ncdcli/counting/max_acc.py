@@ -52,9 +52,9 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     require_labels(problem, "max_acc")
     key = int(rng.integers(2**63))
     chosen = stratified_rows(problem.labels, config.max_samples, np.random.default_rng([key, 0]))
-    sample, most, cost = Sample.of(problem, chosen, key), len(chosen), Cost()
-    limits = labelled_range(problem, config, most=most)
+    sample, cost = Sample.of(problem, chosen, key), Cost()
     if config.clustering == "kmeans":
+        limits = labelled_range(problem, config, most=len(chosen))
         fits = NestedFits(sample.rows, limits[1], config.restarts, ITERATIONS, np.random.default_rng([key, 3]))
         judge = partial(_by_kmeans, sample, fits, cost)
         if len(np.unique(sample.labels[sample.labels >= 0])) == 1:

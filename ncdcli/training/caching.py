@@ -211,7 +211,8 @@ class Caching:
             return np.concatenate([self._checked(self.job.rest.cut.before(part)) for part in inputs.split(size)])
 
     def _checked(self, values: Tensor) -> NDArray[Any]:
-        kept = values.float().cpu().contiguous().numpy().astype(self.store.dtype)
+        with np.errstate(over="ignore"):  # told below, with what to do
+            kept = values.float().cpu().contiguous().numpy().astype(self.store.dtype)
         if not np.isfinite(kept).all():
             section = self.job.training.section
             raise NcdError(

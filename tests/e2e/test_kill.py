@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tinyrecipe import RECIPE, TIMES
 
 from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.recipe.resolve import load_recipe
@@ -27,29 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not can_fork("cpu"), reason="
 TOYS = Path(__file__).parents[1] / "toys"
 POLL_SECONDS = 0.002
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-TIMES = ("manifest.json", "timing.jsonl", "report.html")
 STAGES = list(BY_NAME)
 TRAINING = ("pretrain", "joint_training")
 KILLS = 20
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 120}
-backbone: {kind: small_cnn, widths: [8, 8], dim: 8}
-pretrain:
-  objective: {kind: supcon_infonce, head: mlp, head_hidden: 16, head_out: 8, head_layers: 2}
-  epochs: 3
-  batch_size: 32
-  augment: {shift: 0.1, rotate: 15}
-estimate_k: {kind: max_acc, high: 15, restarts: 3}
-joint_training:
-  method: {kind: simgcd, projector_hidden: 16, projector_out: 8, projector_layers: 2}
-  epochs: 3
-  batch_size: 32
-  augment: {shift: 0.1, rotate: 15}
-cluster: {kind: head}
-report: {map: pca}
-"""
 
 
 class Ncd:

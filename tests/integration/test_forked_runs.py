@@ -16,29 +16,13 @@ from ncdcli.sweep.children import Child, End
 from ncdcli.sweep.forks import Fork, Server, can_fork
 from ncdcli.sweep.preload import modules_for
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
+
+from tinyrecipe import RECIPE, TIMES
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not can_fork("cpu"), reason="this system is not forked")]
 
 HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "sklearn", "scipy", "faiss", "matplotlib", "pandas")
-TIMES = ("manifest.json", "timing.jsonl", "report.html")
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 200}
-backbone: {kind: small_cnn, widths: [8, 8], dim: 8}
-pretrain:
-  objective: {kind: supcon_infonce, head: mlp, head_hidden: 16, head_out: 8, head_layers: 2}
-  epochs: 2
-  batch_size: 32
-  augment: {shift: 0.1, rotate: 15}
-estimate_k: {kind: max_acc, high: 15, restarts: 3}
-joint_training:
-  method: {kind: simgcd, projector_hidden: 16, projector_out: 8, projector_layers: 2}
-  epochs: 2
-  batch_size: 32
-  augment: {shift: 0.1, rotate: 15}
-cluster: {kind: head}
-report: {map: pca}
-"""
 PROBE = """
 import contextlib, io, json, sys
 import torch
