@@ -34,7 +34,7 @@ def cluster(problem: Problem, config: Gmm, rng: np.random.Generator, progress: P
         points = mixture_space(part, config.dimensions)
         near = points.astype(np.float32)
         with progress.track("k-means", config.restarts) as tick:
-            partitions = fit(near, k, restarts=config.restarts, iterations=100, rng=rng, tick=tick)
+            partitions = fit(near, k, restarts=config.restarts, iterations=100, rng=rng, seeding="greedy", tick=tick)
         start = partitions[best_of(partitions)]
         with threads_for(points.size, k):
             found = run_em(points, start.labels, start.centres, config)

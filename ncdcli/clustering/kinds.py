@@ -36,7 +36,10 @@ class KMeans(ClusterSection):
     restarts: int = Field(10, ge=1, description="runs from other starts; see `restarts_rule`")
     restarts_rule: RestartsRule = Field("consensus", description=RESTARTS_RULE)
     iterations: int = Field(100, ge=1, description="of Lloyd's algorithm, at most")
-    seeding: Literal["kmeans++", "random"] = Field("kmeans++", description="how the first centroids are drawn")
+    seeding: Literal["greedy", "kmeans++", "random"] = Field(
+        "greedy",
+        description="how rows to start from are drawn: k-means++, best of several a step (greedy) or not; or at random",
+    )
     seeding_rows: int | None = Field(None, ge=1, description="… from a random sample of so many rows; default: all")
     spherical: bool = Field(False, description="cosine in place of Euclidean distance")
 

@@ -14,7 +14,7 @@ from ncdcli.clustering.kinds import RestartsRule
 from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Frame, Rows, choose_frame, unit_rows
-from ncdcli.clustering.seeding import plus_plus, random_rows
+from ncdcli.clustering.seeding import Seeding, draw_rows, plus_plus
 from ncdcli.clustering.sums import group_sums
 from ncdcli.clustering.threads import threads_for
 from ncdcli.errors import RecipeError
@@ -29,7 +29,7 @@ def fit(
     restarts: int,
     iterations: int,
     rng: np.random.Generator,
-    seeding: str = "kmeans++",
+    seeding: Seeding = "kmeans++",
     seeding_rows: int | None = None,
     spherical: bool = False,
     tick: Callable[[], None] | None = None,
@@ -46,7 +46,7 @@ def fit(
     rngs = rng.spawn(restarts)
     with threads_for(rows.size, k):
         among = seeding_sample(framed, seeding_rows, k, rng)
-        drawn = random_rows(len(among), k, rngs=rngs) if seeding == "random" else plus_plus(among, k, rngs=rngs)
+        drawn = draw_rows(among, k, seeding, rngs=rngs)
         nearest = Nearest(framed)
         for chosen in drawn:
             partition = lloyd(framed, among[chosen], iterations=iterations, spherical=spherical, nearest=nearest)
@@ -59,24 +59,24 @@ def fit(
 class NestedFits:
     """k-means partitions of the same rows for one k after another: the starts of a smaller k are some of a greater's.
 
-    k-means++ draws one centre after the other, so that each restart draws `most` of them once, and k of them begin the
-    k-means of that k. Partitions of two candidates are then alike but for what the candidates make of them.
+    Greedy k-means++ draws one centre after the other, so that each restart draws `most` of them once, and k of them
+    begin the k-means of that k. Partitions of two candidates are then alike but for what the candidates make of them.
     """
 
     def __init__(self, rows: Rows, most: int, restarts: int, iterations: int, rng: np.random.Generator) -> None:
-        self.most, self.iterations = most, iterations
+        self.most, self.restarts, self.iterations = most, restarts, iterations
         self._frame = choose_frame(rows)
         self._rows = self._frame.enter(rows)
         self._nearest = Nearest(self._rows)
         with threads_for(rows.size, most):
-            self._drawn = plus_plus(self._rows, most, rngs=rng.spawn(restarts))  # (restarts, most)
+            self._drawn = plus_plus(self._rows, most, rngs=rng.spawn(restarts), greedy=True)  # (restarts, most)
 
-    def __call__(self, k: int) -> list[Partition]:
-        """One partition into k ≤ `most` clusters per restart."""
+    def __call__(self, k: int, which: slice = slice(None)) -> list[Partition]:
+        """One partition into k ≤ `most` clusters per restart, or of `which` of them."""
         with threads_for(self._rows.size, k):
             runs = [
                 lloyd(self._rows, self._rows[drawn[:k]], iterations=self.iterations, nearest=self._nearest)
-                for drawn in self._drawn
+                for drawn in self._drawn[which]
             ]
         return [leave_frame(run, self._frame) for run in runs]
 

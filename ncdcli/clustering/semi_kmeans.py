@@ -153,8 +153,8 @@ def _drawn_centroids(
     rngs = rng.spawn(restarts)
     count = len(prepared.free)
     among = seeding_sample(prepared.pool, config.seeding_rows, count, rng)
-    candidates = 2 + int(np.log(max(count, 1))) if config.init == "greedy" else 1
-    chosen = plus_plus(among, count, rngs=rngs, known=prepared.means[prepared.fixed], candidates=candidates)
+    known, greedy = prepared.means[prepared.fixed], config.init == "greedy"
+    chosen = plus_plus(among, count, rngs=rngs, known=known, greedy=greedy)
     for rows in chosen:
         yield among[rows].astype(np.float64)
 

@@ -160,5 +160,7 @@ def partitions_of(
     rows: Rows, k: int, config: Spectral | NcdSpectral, rng: np.random.Generator, tick: Callable[[], None] | None = None
 ) -> list[Partition]:
     """k-means partitions of `rows` from several starts, with the objective that `restart_criterion` says."""
-    partitions = fit(rows, k, restarts=config.restarts, iterations=config.iterations, rng=rng, tick=tick)
+    partitions = fit(
+        rows, k, restarts=config.restarts, iterations=config.iterations, seeding="greedy", rng=rng, tick=tick
+    )
     return [judged(partition, rows, config.restart_criterion) for partition in partitions]

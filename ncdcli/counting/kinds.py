@@ -98,7 +98,7 @@ class MaxAcc(CountingSection):
         0.5, gt=0, lt=1, description="semi_kmeans: share of each class's labelled samples that are scored, not pinned"
     )
     restarts: int = Field(
-        10, ge=1, description="k-means runs for every k; the lowest objective counts, brent goes by their mean"
+        10, ge=1, description="k-means runs for every k; the lowest objective counts, brent goes by the mean of half"
     )
     max_samples: int | None = Field(None, ge=100, description="estimate on a sample of so many rows")
 

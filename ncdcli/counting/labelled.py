@@ -30,7 +30,6 @@ class Verdict:
     score: float  # greater is better
     pool: NDArray[np.int64]  # (m,) clusters of the rows that silhouettes are taken of
     resample: Callable[[np.random.Generator], float]  # the score on one bootstrap sample of the labelled rows
-    steadier: float | None = None  # a score with less of chance in it, which a search follows; None: the score
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,17 @@ def accuracy(clusters: NDArray[np.int64], classes: NDArray[np.int64], *, k: int,
 
 
 class Candidates:
-    """The verdict on every candidate that was asked for, each given once."""
+    """The verdict on every candidate that was asked for, each given once.
 
-    def __init__(self, judge: Callable[[int], Verdict], sample: Sample) -> None:
-        self._judge, self._sample = judge, sample
+    `glance` is a cheaper score that a search can go by: then only the candidates near the best of it are judged.
+    """
+
+    def __init__(
+        self, judge: Callable[[int], Verdict], sample: Sample, glance: Callable[[int], float] | None = None
+    ) -> None:
+        self._judge, self._sample, self._glance = judge, sample, glance
         self.verdicts: dict[int, Verdict] = {}
+        self.glances: dict[int, float] = {}
 
     @property
     def scores(self) -> dict[int, float]:
@@ -160,13 +165,29 @@ class Candidates:
         """Score of k, judged now if it was not before."""
         if k not in self.verdicts:
             self.verdicts[k] = self._judge(k)
-            tick(1, k=k)
+            if k not in self.glances:
+                tick(1, k=k)
         return self.verdicts[k].score
 
-    def steadier(self, k: int, tick: Tick) -> float:
-        """What a search follows: the score of k, or a steadier one where there is one."""
-        score, steadier = self.score(k, tick), self.verdicts[k].steadier
-        return score if steadier is None else steadier
+    def search(self, search: Search, limits: tuple[int, int], tick: Tick) -> None:
+        """Judge what the search visits; with glances those visited whose glance is within a deviation of the best."""
+        glance = self._glance
+        if glance is None:
+            search(lambda k: self.score(k, tick), *limits)
+            return
+
+        def look(k: int) -> float:
+            self.glances[k] = glance(k)
+            tick(1, k=k)
+            return self.glances[k]
+
+        search(look, *limits)
+        best = best_candidate(self.glances)
+        self.score(best, tick)
+        least = self.glances[best] - self.bootstrap_sd(best)
+        for k in sorted(self.glances):
+            if self.glances[k] >= least:
+                self.score(k, tick)
 
     def bootstrap_sd(self, k: int) -> float:
         """Standard deviation of the score of k over 200 bootstrap samples of the labelled rows."""
@@ -210,7 +231,7 @@ def choose(
     """
     low, high = limits
     with progress.track("estimate k", high - low + 1 if search is search_all else None) as tick:
-        search(lambda k: candidates.steadier(k, tick), low, high)
+        candidates.search(search, limits, tick)
         scores = candidates.scores
         k = best_candidate(scores)
         sd = candidates.bootstrap_sd(k)
@@ -224,6 +245,7 @@ def choose(
             k = best_candidate(silhouette)
             statistics["silhouette"] = silhouette[k]
     scores = candidates.scores
-    statistics |= {"evaluated": len(scores), score_name: scores[k]}
-    others = {"silhouette": silhouette} if silhouette else {}
+    statistics |= {"evaluated": len(scores | candidates.glances), score_name: scores[k]}
+    others = {"search": candidates.glances, "silhouette": silhouette}
+    others = {name: curve for name, curve in others.items() if curve}
     return CountEstimate(k, kind, scores, (first, last), statistics, others)

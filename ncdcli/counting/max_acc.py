@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from ncdcli.clustering.lloyd import Partition
 from ncdcli.clustering.restarts import NestedFits, best_of
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
 from ncdcli.counting.candidates import stratified_rows
@@ -32,8 +33,9 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
 
     Vaze et al., CVPR 2022, section 3.4. The starts of a smaller k are the first ones of a greater (`NestedFits`): a
     score does not depend on the order of the search, chance does the same to neighbouring candidates, and each is
-    scored once. The partition of lowest objective counts; the search follows the mean accuracy of all restarts, a curve
-    with fewer bumps to be caught at. `interval` reaches from the least to the greatest candidate whose accuracy is
+    scored once. The partition of lowest objective counts. `search: brent` follows the mean accuracy of half of the
+    restarts, a curve with fewer bumps to be caught at, and only candidates that come within a standard deviation of its
+    top are given all restarts and scored. `interval` reaches from the least to the greatest candidate whose accuracy is
     within one standard deviation of the best one, where that deviation is over 200 bootstrap samples of the labelled
     rows, matched anew each.
 
@@ -56,15 +58,16 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     if config.clustering == "kmeans":
         limits = labelled_range(problem, config, most=len(chosen))
         fits = NestedFits(sample.rows, limits[1], config.restarts, ITERATIONS, np.random.default_rng([key, 3]))
-        judge = partial(_by_kmeans, sample, fits, cost)
+        kmeans = _KMeans(sample, fits, cost)
+        judge, glance = kmeans.verdict, kmeans.mean if config.search == "brent" else None
         if len(np.unique(sample.labels[sample.labels >= 0])) == 1:
             progress.note("only one class has labelled samples: `max_acc` then prefers the least number of clusters")
     else:
         sweep = PinnedSweep.of(sample, config.held_out, config.restarts, cost, progress, kind="max_acc")
-        judge, sample = partial(_by_semi_kmeans, sweep), sweep.sample
+        judge, glance, sample = partial(_by_semi_kmeans, sweep), None, sweep.sample
         limits = labelled_range(problem, config, most=sweep.most)
     answer = choose(
-        Candidates(judge, sample),
+        Candidates(judge, sample, glance),
         limits,
         kind="max_acc",
         score_name="accuracy",
@@ -77,12 +80,30 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     return replace(answer, statistics={**answer.statistics, "cost": cost.facts(len(sample.rows))})
 
 
-def _by_kmeans(sample: Sample, fits: NestedFits, cost: Cost, k: int) -> Verdict:
-    """Hungarian accuracy of plain k-means on the labelled rows."""
-    runs = fits(k)
-    cost.add_kmeans(len(sample.rows), k, [run.iterations for run in runs])
-    verdict = matching_verdict(sample, runs[best_of(runs)].labels, k)
-    return replace(verdict, steadier=float(np.mean([matching_verdict(sample, run.labels, k).score for run in runs])))
+class _KMeans:
+    """Hungarian accuracies of plain k-means on the labelled rows."""
+
+    def __init__(self, sample: Sample, fits: NestedFits, cost: Cost) -> None:
+        self._sample, self._fits, self._cost = sample, fits, cost
+        self._half = (fits.restarts + 1) // 2
+        self._first: dict[int, list[Partition]] = {}  # of these restarts, for every k looked at
+
+    def mean(self, k: int) -> float:
+        """The mean accuracy of the first half of the restarts."""
+        runs = self._run(k, slice(self._half))
+        self._first[k] = runs
+        return float(np.mean([matching_verdict(self._sample, run.labels, k).score for run in runs]))
+
+    def verdict(self, k: int) -> Verdict:
+        """The accuracy of the restart with the lowest objective."""
+        runs = self._first.pop(k, [])
+        runs = runs + self._run(k, slice(len(runs), None))
+        return matching_verdict(self._sample, runs[best_of(runs)].labels, k)
+
+    def _run(self, k: int, which: slice) -> list[Partition]:
+        runs = self._fits(k, which)
+        self._cost.add_kmeans(len(self._sample.rows), k, [run.iterations for run in runs])
+        return runs
 
 
 def _by_semi_kmeans(sweep: PinnedSweep, k: int) -> Verdict:

@@ -78,7 +78,7 @@ STAGES = (
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
-        "estimate_k", 3, "ncdcli.stages.estimate_k", ("estimate_k",),
+        "estimate_k", 4, "ncdcli.stages.estimate_k", ("estimate_k",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
         ("k.json", "scores.csv"),
     ),
@@ -93,7 +93,7 @@ STAGES = (
         reads_data=True, distributed=True, optional=True,
     ),
     StageSpec(
-        "cluster", 2, "ncdcli.stages.cluster", ("cluster",),
+        "cluster", 3, "ncdcli.stages.cluster", ("cluster",),
         (
             "split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json",
             "joint_training/embeddings.npy?", "joint_training/logits.npy?",

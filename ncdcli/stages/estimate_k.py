@@ -49,7 +49,8 @@ def _write(context: StageContext, answer: CountEstimate, n_known: int) -> None:
         "statistics": statistics,
     }
     write_json(context.output / "k.json", content)
-    candidates = sorted(answer.scores)
-    columns: dict[str, list[Any]] = {"k": candidates, "score": [answer.scores[k] for k in candidates]}
-    columns |= {name: [scores.get(k) for k in candidates] for name, scores in answer.other_scores.items()}
+    curves = {"score": answer.scores, **answer.other_scores}
+    candidates = sorted(set().union(*curves.values()))
+    columns: dict[str, list[Any]] = {"k": candidates}
+    columns |= {name: [curve.get(k) for k in candidates] for name, curve in curves.items()}
     write_columns(context.output / "scores.csv", columns)

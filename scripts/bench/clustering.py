@@ -34,6 +34,7 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.lloyd import lloyd
 from ncdcli.clustering.restarts import best_of, fit
+from ncdcli.clustering.seeding import Seeding
 from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import SilentProgress
 
@@ -107,9 +108,7 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
             f" {ours / theirs:10.2f} {ours / reference:13.2f} | {rate / peak:7.2f}",
             flush=True,
         )
-    print(
-        f"\nwhole fits, {RESTARTS} restarts, at most 100 iterations; k-means++ beside sklearn, random rows beside faiss"
-    )
+    print(f"\nwhole fits, {RESTARTS} restarts, at most 100 iterations; greedy beside sklearn, random beside faiss")
     print(
         f"{'n':>7} {'d':>5} {'k':>4} |  ++: ours s  sklearn s  ratio  inertia ratio |"
         "  random: ours s  faiss s  ratio  inertia ratio"
@@ -137,7 +136,7 @@ def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
         lloyd(rows, start, iterations=iterations)
 
 
-def _fit(rows: np.ndarray, k: int, seeding: str = "kmeans++") -> float:
+def _fit(rows: np.ndarray, k: int, seeding: Seeding = "greedy") -> float:
     runs = fit(rows, k, restarts=RESTARTS, iterations=100, rng=np.random.default_rng(0), seeding=seeding)
     return runs[best_of(runs)].objective
 

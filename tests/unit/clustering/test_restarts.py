@@ -111,7 +111,7 @@ def test_starts_are_drawn_from_a_sample_of_the_rows_or_all() -> None:
 
 def test_nested_fits_start_from_the_first_rows_that_were_drawn(rows) -> None:
     fits = NestedFits(rows, 9, 3, 50, np.random.default_rng(5))
-    drawn = plus_plus(rows, 9, rngs=np.random.default_rng(5).spawn(3))
+    drawn = plus_plus(rows, 9, rngs=np.random.default_rng(5).spawn(3), greedy=True)
     for k in (4, 9, 2):
         for ours, start in zip(fits(k), drawn, strict=True):
             alone = lloyd(rows, rows[start[:k]], iterations=50)

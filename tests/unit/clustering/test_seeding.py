@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from ncdcli.clustering.seeding import nearest_squared, plus_plus, random_rows
+from ncdcli.clustering import seeding
+from ncdcli.clustering.seeding import draw_rows, nearest_squared, plus_plus
 
 
 def generators(count, seed=0):
@@ -64,19 +66,44 @@ def test_nearest_squared_distance():
 
 
 def test_random_rows_are_distinct():
-    chosen = random_rows(10, 10, rngs=generators(3))
+    chosen = draw_rows(np.ones((10, 2), np.float32), 10, "random", rngs=generators(3))
     assert all(sorted(row) == list(range(10)) for row in chosen)
 
 
-def test_of_several_candidates_the_one_that_leaves_least_is_taken():
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(40, 2)).astype(np.float32)
-    for seed in range(20):
-        greedy = plus_plus(rows, 1, rngs=generators(1, seed), known=np.zeros((1, 2)), candidates=4)[0, 0]
-        # The same random stream draws the four candidates one by one.
-        stream = generators(1, seed)[0]
-        squared = np.square(rows.astype(np.float64)).sum(axis=1)
-        cumulative = np.cumsum(squared.astype(np.float32), dtype=np.float64)
-        drawn = [int(np.searchsorted(cumulative, stream.random() * cumulative[-1], side="right")) for _ in range(4)]
-        left = [np.minimum(squared, np.square(rows - rows[row]).sum(axis=1)).sum() for row in drawn]
-        assert greedy == drawn[int(np.argmin(left))]
+def restated_greedy(rows, count, rng) -> list[int]:
+    """Greedy k-means++ with every distance written out."""
+    chosen = [int(rng.integers(len(rows)))]
+    for _ in range(count - 1):
+        nearest = ((rows[:, None] - rows[chosen]) ** 2).sum(axis=2).min(axis=1)
+        cumulative = np.cumsum(nearest)
+        drawn = [
+            int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+            for _ in range(2 + int(np.log(count)))
+        ]
+        left = [np.minimum(nearest, ((rows - rows[row]) ** 2).sum(axis=1)).sum() for row in drawn]
+        chosen.append(drawn[int(np.argmin(left))])
+    return chosen
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["distances kept", "computed again"])
+def test_greedy_takes_the_candidate_that_leaves_least(kept, monkeypatch):
+    monkeypatch.setattr(seeding, "_KEPT", 2**24 if kept else 0)
+    monkeypatch.setattr(seeding, "_BLOCK", 256 * 3)
+    rows = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
+    chosen = plus_plus(rows, 8, rngs=generators(20), greedy=True)
+    expected = [restated_greedy(rows.astype(np.float64), 8, rng) for rng in generators(20)]
+    np.testing.assert_array_equal(chosen, expected)
+
+
+def test_greedy_starts_are_nearer_to_the_rows():
+    rows = np.random.default_rng(1).normal(size=(2000, 3)).astype(np.float32)
+    sums = {
+        greedy: np.mean(
+            [
+                nearest_squared(rows, rows[start]).sum()
+                for start in plus_plus(rows, 20, rngs=generators(20), greedy=greedy)
+            ]
+        )
+        for greedy in (False, True)
+    }
+    assert sums[True] < sums[False]
