@@ -118,7 +118,13 @@ def _estimate(
     cost = Cost()
     with progress.track("estimate k", config.restarts) as tick:
         runs = fit(
-            prepared.rows, prepared.clusters, restarts=config.restarts, iterations=ITERATIONS, rng=rng, tick=tick
+            prepared.rows,
+            prepared.clusters,
+            restarts=config.restarts,
+            iterations=ITERATIONS,
+            seeding="greedy",
+            rng=rng,
+            tick=tick,
         )
     cost.add_kmeans(len(prepared.rows), prepared.clusters, [run.iterations for run in runs])
     counts = [min(max(count(run), prepared.low), prepared.high) for run in runs]

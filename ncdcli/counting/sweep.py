@@ -58,7 +58,10 @@ class PoolSweep:
         with progress.track("estimate k", self.high - self.low + 1) as tick:
             for k in range(self.low, self.high + 1):
                 rng = np.random.default_rng([self.key, k])
-                runs = fit(self.rows, k - self.others, restarts=self.restarts, iterations=ITERATIONS, rng=rng)
+                runs = fit(
+                    self.rows, k - self.others,
+                    restarts=self.restarts, iterations=ITERATIONS, seeding="greedy", rng=rng,
+                )  # fmt: skip
                 self.cost.add_kmeans(len(self.rows), k - self.others, [run.iterations for run in runs])
                 out[k] = look(k, runs[best_of(runs)])
                 tick(1, k=k)

@@ -46,7 +46,9 @@ def best_partition(key):
     """Labels of the k-means that an estimate looks at for candidate k."""
 
     def find(rows, clusters, *, k, restarts):
-        runs = fit(rows, clusters, restarts=restarts, iterations=100, rng=np.random.default_rng([key, k]))
+        runs = fit(
+            rows, clusters, restarts=restarts, iterations=100, seeding="greedy", rng=np.random.default_rng([key, k])
+        )
         return runs[best_of(runs)].labels
 
     return find
