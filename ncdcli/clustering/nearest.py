@@ -47,9 +47,13 @@ class Nearest:
         return squared_norms(self.rows)
 
     @cached_property
-    def _and_one(self) -> NDArray[np.float32]:
-        """(n, d + 1) rows with a 1 behind them: their product with (−2c, |c|²) needs nothing added."""
-        return np.concatenate([self.rows, np.ones((len(self.rows), 1), np.float32)], axis=1)
+    def _columns(self) -> list[tuple[slice, NDArray[np.float32]]]:
+        """Blocks of rows, each as (d + 1, rows) with ones below: (−2c, |c|²) times that needs nothing added."""
+        parts = blocks(len(self.rows), _NARROW_BLOCK)
+        return [
+            (part, np.concatenate([self.rows[part].T, np.ones((1, part.stop - part.start), np.float32)]))
+            for part in parts
+        ]
 
     def __call__(self, centres: NDArray[np.floating]) -> NDArray[np.int64]:
         """(n,) nearest of the (k, d) centres to each row, the first of equally near ones."""
@@ -98,21 +102,21 @@ class Nearest:
     def _look_narrow(self, near: NDArray[np.float32], norms: NDArray[np.float32]) -> None:
         """Nearest centres of all rows, where these are narrow."""
         slopes = np.concatenate([-2 * near, norms[:, None]], axis=1)
-        rows = self._and_one
 
-        def look(part: slice) -> None:
+        def look(block: tuple[slice, NDArray[np.float32]]) -> None:
+            part, columns = block
             labels = self._labels[part]  # of the last sweep: changed in place
-            block = slopes @ rows[part].T
-            least = block == block.min(axis=0)
+            distances = slopes @ columns
+            least = distances == distances.min(axis=0)
             if np.count_nonzero(least) > len(labels):  # equally near ones
                 labels[:] = least.argmax(axis=0)
                 return
-            moved = np.flatnonzero(~least[labels, np.arange(len(labels))])
+            moved = np.flatnonzero(~least.ravel()[labels * len(labels) + np.arange(len(labels))])
             labels[moved] = least[:, moved].argmax(axis=0)
 
         self._labels[self._labels >= len(near)] = 0  # of more centres
-        self.looked_at += len(rows)
-        each(look, list(blocks(len(rows), _NARROW_BLOCK)))
+        self.looked_at += len(self.rows)
+        each(look, self._columns)
 
     def _look(self, near: NDArray[np.float32], norms: NDArray[np.float32], chosen: NDArray[np.int64] | None) -> None:
         """Nearest centres and bounds of the `chosen` rows, by computing all their distances."""
