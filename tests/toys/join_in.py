@@ -1,11 +1,9 @@
-"""Runs the toy pipeline with a distributed `train`; as `torchrun` starts it. Arguments: run folder,
-a comment for each time that it is run."""
+"""Runs the toy pipeline with a distributed `train`, in the processes that `torchrun` would start."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import toystages
 
@@ -27,8 +25,10 @@ def run_toy(path: Path, comment: str) -> str:
     return " ".join([*toystages.CALLS, *(f"{result.stage}:{result.action}" for result in results)])
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    lines = [run_toy(folder, comment) for comment in sys.argv[2:]]
+def join(variables: dict[str, str], folder: Path, comments: list[str], errors: Path) -> None:
+    """Be the process that has these variables: run once for each comment, and note what ran beside the run's folder."""
+    os.environ.update(variables)
+    sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 - it is closed with the process
+    lines = [run_toy(folder, comment) for comment in comments]
     log = folder.parent / f"{folder.name}-{rank()}-of-{world_size()}.txt"
     log.write_text("".join(f"{line}\n" for line in lines))

@@ -1,10 +1,9 @@
-"""Trainings on kept views beside the same on fresh ones; run as a script, one that is killed while views are made."""
+"""Trainings on kept views beside the same on fresh ones, and one that is killed while views are made."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +105,10 @@ class _Track:
         pass
 
 
-def killed_while_making_views(output: Path, *, after: int) -> None:
-    """Die by SIGKILL after so many batches were written, of which no record may tell."""
+def killed_while_making_views(output: Path, after: int, save_seconds: float) -> None:
+    """Die by SIGKILL after so many batches were written, of which no record may tell. In a process of its own."""
+    torch.set_num_threads(1)
+    caching.VIEWS, caching.SAVE_SECONDS = 6, save_seconds
     write, written = caching.Caching._write, [0]
 
     def write_and_die(*given: Any) -> None:
@@ -119,9 +120,3 @@ def killed_while_making_views(output: Path, *, after: int) -> None:
 
     caching.Caching._write = write_and_die  # type: ignore[method-assign]
     cached(make_job(output, cached_views=3, augment=VIEWS))
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    caching.VIEWS, caching.SAVE_SECONDS = 6, float(sys.argv[3])
-    killed_while_making_views(Path(sys.argv[1]), after=int(sys.argv[2]))

@@ -60,7 +60,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, meth
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_learn_the_same(tmp_path: Path) -> None:
     alone = run(make_job(tmp_path / "one", CrNcd(**SMALL)))
     both = run(make_job(tmp_path / "two", CrNcd(**SMALL)), processes=2)

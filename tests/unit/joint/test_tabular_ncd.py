@@ -223,7 +223,7 @@ def test_it_tells_novel_blobs_apart(train_jointly: Any, fields: dict[str, Any]) 
     assert ncd_task_agnostic(table, n_known=2, matched=np.array([0, 1, -1, -1]))["all"] == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_learn_the_same(tmp_path: Path, train_jointly: Any) -> None:
     config = Config(memory=50)
     alone = train_jointly("one", config, epochs=2, batch_size=27, **PLAIN)

@@ -154,7 +154,7 @@ def test_efficientnet_lite_knows_its_classes(tmp_path: Path) -> None:
     assert similarity.argmax(1).tolist() == [0, 1, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_write_the_same_rows_in_order(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

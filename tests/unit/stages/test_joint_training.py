@@ -201,7 +201,7 @@ def test_selection_needs_held_out_samples() -> None:
         check_selection(JointTrainingConfig(method=SimGCD(), selection="known-val"), samples)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_give_the_weights_of_one(tmp_path: Path) -> None:
     one = Run(tmp_path / "one").train()
     two = Run(tmp_path / "two")

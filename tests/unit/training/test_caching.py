@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import quickstart
 import torch
-from toycached import VIEWS, VIT, N, cached, kept, make_job, run
+from toycached import VIEWS, VIT, N, cached, kept, killed_while_making_views, make_job, run
 from toytraining import Watcher
 
 from ncdcli.errors import Interrupted, MissingError, NcdError, RecipeError
@@ -25,7 +24,6 @@ from ncdcli.training import caching
 from ncdcli.training.batches import Draw
 from ncdcli.training.cached import RECORD, CachedViews, choose_views
 
-TOY = Path(__file__).parents[2] / "toys" / "toycached.py"
 GCD = SupConInfoNCE(head_hidden=16, head_bottleneck=8, head_out=32)
 SMALL: dict[str, Any] = {"projector_hidden": 8, "projector_out": 4, "projector_layers": 2}
 JOINT = [
@@ -109,8 +107,10 @@ def test_a_kill_while_views_are_made_costs_no_more_than_time(
     tmp_path: Path, after: int, save: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(caching, "VIEWS", 6)
-    command = [sys.executable, str(TOY), str(tmp_path / "killed"), str(after), str(save)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    process = quickstart.processes().Process(target=killed_while_making_views, args=(tmp_path / "killed", after, save))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     for name in ("whole", "killed"):
         cached(make_job(tmp_path / name, cached_views=3, augment=VIEWS))
     assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
@@ -227,7 +227,7 @@ def test_held_out_samples_need_not_be_trained_on(tmp_path: Path) -> None:
     assert replace(job, held_out=None).config.augment == Augment()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_learn_the_same(tmp_path: Path) -> None:
     given: dict[str, Any] = {"cached_views": 3, "augment": VIEWS, "epochs": 2}
     alone = run(cached(make_job(tmp_path / "one", GCD, **given)))

@@ -66,6 +66,7 @@ def test_two_processes_learn_the_same(fit: Any, tmp_path: Path) -> None:
     assert watchers[1].ticks == watchers[0].ticks >= 2 * 13
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_stop_together_and_go_on_alone(fit: Any, tmp_path: Path) -> None:
     config = PretrainConfig(objective=GCD, epochs=200, batch_size=16)
     backbone = Mlp(hidden=(16,), dim=8)
@@ -76,6 +77,7 @@ def test_two_processes_stop_together_and_go_on_alone(fit: Any, tmp_path: Path) -
     assert 5 <= done < 1200
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_an_error_of_any_process_is_raised(tmp_path: Path) -> None:
     watcher = Watcher()
     monitor = LocalMonitor(watcher.tick, watcher.stop_requested)
