@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -109,9 +110,19 @@ def interrupted_stage(run: RunFolder) -> str | None:
     return events[-1]["stage"] if events and events[-1]["event"] in ("started", "resumed") else None
 
 
-def kill_within(ncd: Ncd, folder: Path, stage: str, *, begun: str, seconds: float) -> None:
+def copy_before(whole: RunFolder, stage: str, folder: Path) -> None:
+    """The whole run as it was before a stage, as if its process had ended there; in a runs folder of its own."""
+    later = STAGES[STAGES.index(stage) :]
+    shutil.copytree(whole.path, folder / "runs" / "tiny", ignore=shutil.ignore_patterns(*later))
+    events = RunFolder(folder / "runs" / "tiny").path / "events.jsonl"
+    lines = events.read_text().splitlines(keepends=True)
+    events.write_text("".join(line for line in lines if json.loads(line).get("stage") not in later))
+
+
+def kill_within(ncd: Ncd, whole: RunFolder, folder: Path, stage: str, *, begun: str, seconds: float) -> None:
     """Kill a run `seconds` after `begun`, or sooner where that would be too late to be within the stage."""
     for _ in range(20):
+        copy_before(whole, stage, folder)
         end = ncd(folder, begun=begun, after=seconds)
         if end.code == -signal.SIGKILL and interrupted_stage(RunFolder(folder / "runs" / "tiny")) == stage:
             return
@@ -123,11 +134,11 @@ def kill_within(ncd: Ncd, folder: Path, stage: str, *, begun: str, seconds: floa
 def test_twenty_kills_at_random_moments_of_all_stages(ncd: Ncd, whole: RunFolder, tmp_path: Path) -> None:
     drawn = random.Random(0)
     for number in range(KILLS):
-        folder = tmp_path / str(number)  # a runs folder of its own: nothing to link
+        folder = tmp_path / str(number)
         stage = STAGES[number % len(STAGES)]
         from_checkpoint = stage in TRAINING and number >= KILLS // 2
         begun = f"runs/tiny/.work/{stage}-*" + ("/checkpoint.pt" if from_checkpoint else "")
-        kill_within(ncd, folder, stage, begun=begun, seconds=drawn.random() * seconds_of(whole, stage))
+        kill_within(ncd, whole, folder, stage, begun=begun, seconds=drawn.random() * seconds_of(whole, stage))
         assert ncd(folder) == End(0)
         run = RunFolder(folder / "runs" / "tiny")
         assert_as_if_never_killed(run, whole)
