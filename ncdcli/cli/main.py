@@ -78,6 +78,7 @@ report.add_report_command(app)
 label.add_label_command(app)
 predicting.add_predict_command(app)
 housekeeping.add_housekeeping_commands(app)
+COMMAND: Any = typer.main.get_command(app)  # here, where runs that are forks have it from the process that is forked
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,8 +97,7 @@ def _run(words: list[str]) -> int:
     session = Session(arguments=words)
     try:
         _check_current_folder()
-        command: Any = typer.main.get_command(app)
-        command.main(args=words, prog_name="ncd", obj=session)
+        COMMAND.main(args=words, prog_name="ncd", obj=session)
     except SystemExit as end:  # how Typer returns, help and wrong usage included
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - where every fault ends: told, logged, exit code

@@ -24,7 +24,7 @@ ALWAYS = ("pandas", "ncdcli.data.columns")  # once anything is computed
 # What stages import once they have begun, beside the code of the recipe's kinds.
 WITHIN = {
     "pretrain": ("ncdcli.models.build", "ncdcli.models.embedder", "ncdcli.training.batches", "ncdcli.training.loop"),
-    "embed": ("lightning_fabric", "ncdcli.models.embedding", "ncdcli.models.embedder"),
+    "embed": ("safetensors.torch", "ncdcli.models.embedding", "ncdcli.models.embedder", "ncdcli.training.launch"),
     "joint_training": (*TRAINING, "ncdcli.joint.embedder", "ncdcli.joint.frozen", "ncdcli.models.embedding"),
     "cluster": ("ncdcli.clustering.checks",),
     "report": ("rich.table", "sklearn.cluster", "sklearn.tree"),

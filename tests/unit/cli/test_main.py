@@ -29,6 +29,6 @@ def test_ctrl_c_is_told_as_such_wherever_it_strikes(
     struck: Callable[..., None], run_ncd: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stopped, "raised", False)
-    monkeypatch.setattr(main.typer.main, "get_command", lambda app: type("Command", (), {"main": staticmethod(struck)}))
+    monkeypatch.setattr(main, "COMMAND", type("Command", (), {"main": staticmethod(struck)}))
     ended = run_ncd("runs")
     assert (ended.code, ended.out, ended.err) == (130, "", "error: interrupted\n")
