@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,13 @@ from lent import Lent
 
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Server]:
-    """The product's own server, with what training, joint training and clustering of digits need."""
+    """The product's own server, with what training, joint training and clustering of digits need.
+
+    Its forks hear of a lost terminal, as what a shell starts, even where these tests run under `nohup`.
+    """
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     server = Server(modules_for(load_recipe("digits-simgcd").recipe, BY_NAME), threads=1)
+    signal.signal(signal.SIGHUP, ours)
     yield server
     server.close()
 

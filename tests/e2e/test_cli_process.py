@@ -23,9 +23,9 @@ pretrain: {objective: {kind: cross_entropy}, epochs: 100000}
 
 
 def wait_for(folder: Path, pattern: str, *, seconds: float = 120.0) -> None:
-    """Return once such a folder is there, or such a file with something in it."""
+    """Return once such a folder is there, or such a file with two lines: in its first epoch a training may not ask."""
     deadline = time.monotonic() + seconds
-    while not any(path.is_dir() or path.stat().st_size for path in folder.glob(pattern)):
+    while not any(path.is_dir() or path.read_bytes().count(b"\n") > 1 for path in folder.glob(pattern)):
         assert time.monotonic() < deadline, f"{pattern} did not appear"
         time.sleep(0.01)
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from ncdcli.run.folder import RunFolder
+from ncdcli.sweep import forks
+from ncdcli.sweep.children import _text
+from ncdcli.sweep.forks import Fork, Server, can_fork
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +95,7 @@ def lives(group: int) -> bool:
     return True
 
 
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
 @pytest.mark.parametrize(
     ("stage", "number", "code", "override"),
     [
@@ -101,25 +105,38 @@ def lives(group: int) -> bool:
     ],
 )
 def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
-    folder: Path, start: Start, stage: str, number: signal.Signals, code: int, override: str
+    folder: Path,
+    forked: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    number: signal.Signals,
+    code: int,
+    override: str,
 ) -> None:
-    process = start(folder, f"run tiny.yaml --set {override}")
-    wait_until(lambda: any(folder.glob(f"runs/tiny/.work/{stage}-*")))
-    begun = processor_seconds(process.pid)
-    wait_until(lambda: processor_seconds(process.pid) > begun + 1)  # its imports take less
-    process.send_signal(number)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(forks, "ANSWERING", ())  # it speaks as it does to a person
+    run = Fork(["run", "tiny.yaml", "--set", override], forked, threads=1)
+    wait_until(lambda: run.end() is None and any(folder.glob(f"runs/tiny/.work/{stage}-*")))
+    assert run._pipes is not None
+    pid = run._pipes.told("pid")
+    assert pid is not None
+    begun = processor_seconds(pid)
+    wait_until(lambda: processor_seconds(pid) > begun + 0.5)  # the little that it has to import takes less
+    run.send(number)
     sent = time.monotonic()
-    out, err = process.communicate(timeout=120)
+    end = run.end(timeout=120)
     assert time.monotonic() - sent < 30  # the stage itself would take many minutes
-    assert (process.returncode, out) == (code, "")
+    assert end is not None
+    out, err = (_text(file) for file in (run._out, run._err))
+    assert (end.code, out) == (code, "")
     assert err.splitlines()[-2:] == [
         f"error: interrupted in `{stage}`; all before it is saved, `{stage}` itself will start again",
         f"to go on: ncd run tiny.yaml --set {override}",
     ]
-    run = RunFolder(folder / "runs" / "tiny")
-    assert run.events.read()[-1]["event"] == "interrupted"
-    assert run.manifest("embed") is not None
-    assert run.manifest(stage) is None
+    found = RunFolder(folder / "runs" / "tiny")
+    assert found.events.read()[-1]["event"] == "interrupted"
+    assert found.manifest("embed") is not None
+    assert found.manifest(stage) is None
 
 
 def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path, start: Start) -> None:
@@ -127,7 +144,7 @@ def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path, s
     (tmp_path / "tiny.yaml").write_text(TRAINING)
     process = start(tmp_path, "pretrain tiny.yaml --devices 2")
     metrics = "runs/tiny/.work/pretrain-*/metrics.jsonl"
-    wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob(metrics)))
+    wait_until(lambda: any(path.read_bytes().count(b"\n") > 1 for path in tmp_path.glob(metrics)))
     os.killpg(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err

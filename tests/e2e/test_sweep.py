@@ -1,4 +1,4 @@
-"""`ncd sweep` on small digits: the whole of it, in processes of its own."""
+"""`ncd sweep` on small digits: the whole of it, and signals to processes of its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_a_sweep_from_dry_run_to_table(tmp_path: Path, run_ncd: Run) -> None:
+def test_a_sweep_from_dry_run_to_table(tmp_path: Path, run_ncd: Run, run_forked: Run) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     (tmp_path / "s.yaml").write_text(SWEEP)
 
@@ -69,7 +69,7 @@ def test_a_sweep_from_dry_run_to_table(tmp_path: Path, run_ncd: Run) -> None:
     assert plan["plan"][2]["shared"] == {names[0]: ["split", "pretrain", "embed", "estimate_k"]}
     assert not (tmp_path / "runs").exists()
 
-    code, out, _ = finish(start(tmp_path, "s.yaml", "--jobs", "2", "--json"))
+    code, out, _ = run_forked(tmp_path, "sweep", "s.yaml", "--jobs", "2", "--json")
     first = json.loads(out)
     assert (code, [run["state"] for run in first["runs"]]) == (0, ["done"] * 4)
     folders = [tmp_path / run["run"] for run in first["runs"]]
@@ -106,7 +106,7 @@ def test_ctrl_c_stops_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
     process = start(tmp_path, "s.yaml", "--jobs", "2")
-    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2)
+    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2, lines=2)  # in its first, it may not ask
 
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = finish(process)
@@ -121,7 +121,7 @@ def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
     process = start(tmp_path, "s.yaml", "--jobs", "2")
-    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2)
+    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2, lines=2)
 
     process.kill()
     process.communicate(timeout=60)
@@ -157,8 +157,9 @@ def is_of(folder: Path, process: Path) -> bool:
         return False
 
 
-def wait_for(folder: Path, pattern: str, *, count: int = 1) -> None:
+def wait_for(folder: Path, pattern: str, *, count: int = 1, lines: int = 1) -> None:
+    """Return once there are so many such files with so many lines."""
     deadline = time.monotonic() + 120
-    while len([path for path in folder.glob(pattern) if path.stat().st_size]) < count:
+    while sum(len(path.read_bytes().splitlines()) >= lines for path in folder.glob(pattern)) < count:
         assert time.monotonic() < deadline, f"{pattern} did not appear"
         time.sleep(0.02)
