@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,15 +20,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
 from lent import Lent
 
+TOYS = Path(__file__).parents[1] / "toys"
+
 
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Server]:
     """The product's own server, with what training, joint training and clustering of digits need.
 
-    Its forks hear of a lost terminal, as what a shell starts, even where these tests run under `nohup`.
+    Its forks save what they train as often as can be, and hear of a lost terminal, as what a shell starts, even where
+    these tests run under `nohup`.
     """
+    modules = [*modules_for(load_recipe("digits-simgcd").recipe, BY_NAME), "often_saved"]
     ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    server = Server(modules_for(load_recipe("digits-simgcd").recipe, BY_NAME), threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", str(TOYS.parents[1]))]))
+        server = Server(modules, threads=1)
     signal.signal(signal.SIGHUP, ours)
     yield server
     server.close()

@@ -11,22 +11,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tinyrecipe import RECIPE, TIMES
 
 from ncdcli.pipeline.spec import BY_NAME
-from ncdcli.recipe.resolve import load_recipe
 from ncdcli.run.folder import RunFolder
 from ncdcli.sweep.children import End
 from ncdcli.sweep.forks import Fork, Server, can_fork
-from ncdcli.sweep.preload import modules_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")]
 
-TOYS = Path(__file__).parents[1] / "toys"
 POLL_SECONDS = 0.002
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 STAGES = list(BY_NAME)
@@ -55,13 +51,8 @@ class Ncd:
 
 
 @pytest.fixture(scope="module")
-def ncd() -> Iterator[Ncd]:
-    resolved = load_recipe("digits-simgcd")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", str(TOYS.parents[1]))]))
-        server = Server([*modules_for(resolved.recipe, BY_NAME), "often_saved"], threads=1)
-    yield Ncd(server)
-    server.close()
+def ncd(forked: Server) -> Ncd:
+    return Ncd(forked)
 
 
 @pytest.fixture(scope="module")
