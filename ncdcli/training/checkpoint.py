@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from torch import Tensor
 from ncdcli.errors import NcdError
 
 NAME = "checkpoint.pt"
+LOG_SECONDS = 1.0  # at least so long between two writes of a log
 
 
 @dataclass
@@ -56,12 +59,23 @@ def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     os.replace(temporary, path)
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Add one record to a JSON-lines file."""
-    line = (json.dumps(record) + "\n").encode()
-    # Without a text file around it: an epoch of a classifier on embeddings takes no longer than opening ten.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(file, line)
-    finally:
-        os.close(file)
+class Log:
+    """A JSON-lines file that grows by whole lines, now and then: opening it takes as long as a short epoch's step."""
+
+    def __init__(self, path: Path, *, seconds: float = LOG_SECONDS) -> None:
+        self.path, self.seconds = path, seconds
+        self.waiting: list[dict[str, Any]] = []
+        self.written_at = -inf
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add one record; it is in the file when `seconds` have passed and another one comes, or at `flush`."""
+        self.waiting.append(record)
+        if time.monotonic() - self.written_at >= self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self.waiting:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(record) + "\n" for record in self.waiting))
+            self.waiting, self.written_at = [], time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,11 @@ def set_up(fabric: Fabric, module: nn.Module) -> Any:
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return fabric.to_device(module)
     return fabric.setup_module(module)
+
+
+def set_up_optimizers(fabric: Fabric, optimizers: Sequence[torch.optim.Optimizer]) -> Sequence[Any]:
+    """The optimizers as Fabric steps them; on one process, as they are."""
+    return optimizers if fabric.world_size == 1 else [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
 
 
 class InPrecision:

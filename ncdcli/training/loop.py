@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,12 @@ from ncdcli.models.cut import cut_alike
 from ncdcli.models.inference import forward_batches
 from ncdcli.objectives.base import EpochFacts
 from ncdcli.recipe.base import fields_that_matter
-from ncdcli.training.checkpoint import State, append_line, read_checkpoint, write_checkpoint, write_lines
-from ncdcli.training.gather import any_process, gather_views, set_up, share_batch_norm
+from ncdcli.training.checkpoint import Log, State, read_checkpoint, write_checkpoint, write_lines
+from ncdcli.training.gather import any_process, gather_views, set_up, set_up_optimizers, share_batch_norm
 from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
-from ncdcli.training.sampler import EpochPlan, n_batches, plan_epoch
+from ncdcli.training.sampler import EpochPlan, Plans, n_batches
 from ncdcli.training.streams import Key, generator, torch_seeded
 from ncdcli.training.views import EachSize, Views
 
@@ -57,19 +58,30 @@ class Trainer:
         self.objective = set_up(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
-        self.steppers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
+        self.steppers = set_up_optimizers(fabric, self.optimizers)
         self.views = Views(
             job.source, job.backbone.preparation, self.config.augment, job.stream, job.rows,
             turns=job.objective.turns, rank=fabric.global_rank, processes=fabric.world_size,
         )  # fmt: skip
+        self.draws = self.second is not None or bool(job.backbone.trainable())  # what is frozen has no dropout
         self.state = State()
+        self.plans = Plans(
+            job.stream, epochs=self.config.epochs, rows=job.rows, labels=job.labels,
+            sampler=self.config.sampler, batch_size=self.config.batch_size,
+            views=job.objective.views + self.config.augment.small_crops,
+        )  # fmt: skip
+        self.metrics, self.timing = (Log(job.output / f"{name}.jsonl") for name in ("metrics", "timing"))
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     def run(self) -> dict[str, Any]:
         """Train to the last epoch."""
         self._resume()
-        for epoch in range(self.state.epoch, self.config.epochs):
-            self._epoch(epoch)
+        try:
+            for epoch in range(self.state.epoch, self.config.epochs):
+                self._epoch(epoch)
+        finally:
+            self.metrics.flush()
+            self.timing.flush()
         chosen = self.state.best.get("epoch", self.config.epochs)
         if self.fabric.is_global_zero:
             self._write_model()
@@ -78,12 +90,8 @@ class Trainer:
         return {**told, **self.job.objective.outcome()}
 
     def _epoch(self, epoch: int) -> None:
-        job, config = self.job, self.config
-        plan = plan_epoch(
-            job.stream, epoch=epoch, rows=job.rows, labels=job.labels,
-            sampler=config.sampler, batch_size=config.batch_size,
-            views=job.objective.views + config.augment.small_crops,
-        )  # fmt: skip
+        config = self.config
+        plan = self.plans.of(epoch)
         rate = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = rate * group.get("lr_factor", 1.0)
@@ -145,13 +153,18 @@ class Trainer:
         inputs = self._ordered(inputs)
         counts, positions, labels = self._of_batch(plan, batch)
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
-        with torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device):
+        with (
+            torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device) if self.draws else nullcontext()
+        ):
             features = self._embed(inputs, small, counts)
             seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        self.fabric.backward(loss)
+        if self.fabric.world_size > 1:
+            self.fabric.backward(loss)
+        else:
+            loss.backward()
         if self.config.gradient_clip is not None:
             parameters = [p for group in self.optimizers[phase].param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
@@ -160,7 +173,7 @@ class Trainer:
         sums = self.state.sums
         for name, value in {"loss": loss.detach(), **parts_of_loss}.items():
             value = value.float() * len(labels)
-            sums[name] = (sums[name] if name in sums else torch.zeros_like(value)) + value
+            sums[name] = sums[name] + value if name in sums else value
 
     def _ordered(self, inputs: Tensor) -> Tensor:
         """The inputs as they lie in memory when the backbone is fastest."""
@@ -202,7 +215,7 @@ class Trainer:
     def _finish_epoch(self, plan: EpochPlan, rate: float, *, seconds: float, first: int) -> None:
         state = self.state
         samples = min(len(plan.order), plan.n_batches * plan.batch_size)
-        means = {name: value / samples for name, value in self._check_loss().items()}
+        means = {name: value / samples + 0.0 for name, value in self._check_loss().items()}  # -0.0 becomes 0.0
         record = {"epoch": plan.epoch + 1, **means, "lr": rate, "samples": samples}
         if self.job.held_out is not None:
             accuracy = self.job.held_out.accuracy(self.job.backbone, self.job.objective, self.fabric.device)
@@ -211,10 +224,10 @@ class Trainer:
         state.records.append(record)
         state.epoch, state.batch, state.sums = plan.epoch + 1, 0, {}
         if self.fabric.is_global_zero:
-            append_line(self.job.output / "metrics.jsonl", record)
+            self.metrics.add(record)
             speed = (samples - first * plan.batch_size) / max(seconds, 1e-9)
             timing = {"epoch": plan.epoch + 1, "seconds": round(seconds, 4), "samples_per_second": round(speed, 2)}
-            append_line(self.job.output / "timing.jsonl", timing)
+            self.timing.add(timing)
         self.monitor.tick(0, **{name: value for name, value in record.items() if isinstance(value, float)})
         last = state.epoch == self.config.epochs
         if not last and any_process(self.fabric, self.monitor.stop_requested()):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.training.streams import Key, generator
 
+PLANNED_SAMPLES = 20_000  # of how many the order is drawn at once, where an epoch has fewer
 PARAMETERS = 16  # uniforms per view; see `ncdcli.training.augment.Column`
 
 
@@ -72,3 +74,19 @@ def plan_epoch(
     else:
         positions = order_rng.permutation(len(rows))
     return EpochPlan(stream, epoch, rows[positions], positions, views, batch_size)
+
+
+class Plans:
+    """The plans of a training's epochs. Those of short ones are made for several at once: each takes half as long."""
+
+    def __init__(self, stream: np.random.SeedSequence, *, epochs: int, rows: NDArray[np.int64], **how: Any) -> None:
+        self.epochs, self.ahead = epochs, max(1, PLANNED_SAMPLES // len(rows))
+        self._make = partial(plan_epoch, stream, rows=rows, **how)
+        self._next: list[EpochPlan] = []
+
+    def of(self, epoch: int) -> EpochPlan:
+        """The plan of an epoch, as `plan_epoch` makes it."""
+        if not self._next or self._next[0].epoch != epoch:
+            last = min(epoch + self.ahead, self.epochs)
+            self._next = [self._make(epoch=number) for number in range(epoch, last)]
+        return self._next.pop(0)

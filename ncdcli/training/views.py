@@ -81,9 +81,9 @@ class Views:
         return plan.part(batch, rank=self.rank, processes=self.processes)
 
     def _crops(self, plan: EpochPlan) -> NDArray[np.float32]:
-        """(m, views, 2) where each view is cropped, or which of the kept ones it is; vectors have none."""
+        """(m, views, 2) where each view is cropped, or which of the kept ones it is; for vectors (m, views, 0)."""
         if isinstance(self.source, Vectors):
-            return np.broadcast_to(np.float32(0), (len(plan.order), plan.views, 2))
+            return np.empty((len(plan.order), plan.views, 0), np.float32)
         return plan.uniforms[:, :, [Column.CROP_TOP, Column.CROP_LEFT]]
 
     def _prepared(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from toytraining import Watcher, blobs, make_job
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.models.kinds import Mlp, SmallCnn
 from ncdcli.objectives.kinds import Augment, CrossEntropy, Optimizer, Pbn, PretrainConfig, SimCLR, SupConInfoNCE, Vime
-from ncdcli.training import loop
+from ncdcli.training import loop, sampler
 from ncdcli.training.batches import ArrayImages
-from ncdcli.training.checkpoint import read_checkpoint
+from ncdcli.training.checkpoint import Log, read_checkpoint
 from ncdcli.training.launch import launch
 from ncdcli.training.monitor import LocalMonitor
 from ncdcli.training.sampler import n_batches
@@ -73,6 +74,16 @@ def test_vime_learns_to_restore_what_was_masked(fit: Any, tmp_path: Path) -> Non
     assert metrics(tmp_path / "run")[-1]["values"] < 0.5 * blobs()[0].var(axis=0).mean()
 
 
+def test_epochs_that_are_planned_at_once_are_those_planned_one_by_one(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = PretrainConfig(objective=GCD, epochs=5, batch_size=40, augment=VIEWS, sampler="balanced")
+    for samples, name in ((90 * 3, "three"), (0, "one")):
+        monkeypatch.setattr(sampler, "PLANNED_SAMPLES", samples)
+        fit(name, config)
+    assert_same(tmp_path / "three", tmp_path / "one")
+
+
 @pytest.mark.parametrize("stop_after", [1, 24, 25, 47])
 @pytest.mark.parametrize("objective", [CrossEntropy(), GCD], ids=["cross_entropy", "supcon_infonce"])
 def test_an_interrupted_training_ends_with_the_same_weights(
@@ -98,6 +109,7 @@ def test_a_kill_costs_at_most_the_time_since_the_last_checkpoint(
 ) -> None:
     """Metrics written after the checkpoint that a killed training left are not written twice."""
     monkeypatch.setattr(loop, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(loop, "Log", partial(Log, seconds=0))
     config = PretrainConfig(epochs=5, batch_size=8)
     fit("whole", config)
 
