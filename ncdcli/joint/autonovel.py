@@ -19,8 +19,12 @@ size and fraction here are our own. So is that dimensions are brought to one sca
 a ResNet, which raises precision at the same recall, and that no ReLU precedes.
 
 `ranks: frozen` is ours, too: pairs are told by the embeddings that `embed` wrote, of undisturbed samples. By current
-features of a small network that is trained as a whole, ever more pairs are taken for one class. On the digits that are
-novel the classifier still depends on the seed: it may put two classes into one cluster and stay there.
+features of a small network that is trained as a whole, ever more pairs are taken for one class.
+
+The loss puts two groups together where more than about half of the pairs between them are taken for one class; from
+less on, it depends on the start, for it keeps the cluster that holds two classes while another one is split. Hence
+`heads`, UNO's way out (Fini et al., ICCV 2021): several classifiers of novel classes are trained side by side on the
+same features, and the one with the least loss on pairs answers.
 """
 
 from __future__ import annotations
@@ -37,19 +41,28 @@ from ncdcli.joint.base import JointMethod, Task
 from ncdcli.joint.kinds import AutoNovel as Config
 from ncdcli.joint.losses import labelled_cross_entropy
 from ncdcli.joint.ramps import sigmoid_ramp
+from ncdcli.objectives.base import EpochFacts
 
 TINY = 1e-12  # a variance, before its root is taken
 SMALLEST = 1e-7  # a probability, before its logarithm is taken
 
 
 class TwoHeads(nn.Module):
-    """A classifier of known classes (and with `incremental` of all), and one of novel classes."""
+    """A classifier of known classes (and with `incremental` of all), and one of novel classes, or several of these.
 
-    def __init__(self, dim: int, *, n_known: int, n_novel: int, incremental: bool) -> None:
+    Of several, the one is used whose loss on pairs, summed in `losses`, is least in the last epoch.
+    """
+
+    losses: Tensor | None  # (heads,) of the epoch under way, times batches
+    best: Tensor | None  # the novel classifier of the least loss in the epoch before
+
+    def __init__(self, dim: int, *, n_known: int, n_novel: int, incremental: bool, heads: int = 1) -> None:
         super().__init__()
-        self.n_known = n_known
+        self.n_known, self.n_novel = n_known, n_novel
         self.known = nn.Linear(dim, n_known + n_novel * incremental)
-        self.novel = nn.Linear(dim, n_novel)
+        self.novel = nn.Linear(dim, n_novel * heads)
+        self.register_buffer("losses", torch.zeros(heads) if heads > 1 else None)
+        self.register_buffer("best", torch.zeros((), dtype=torch.int64) if heads > 1 else None)
         if incremental:  # novel classes are unlikely at first, as in the released code
             with torch.no_grad():
                 self.known.bias[n_known:] = self.known.bias[:n_known].min() - 1
@@ -57,11 +70,22 @@ class TwoHeads(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(b, k) logarithms of probabilities, known classes first; without `incremental`, those within each part."""
         known = F.log_softmax(self.known(features), dim=1)
-        novel = F.log_softmax(self.novel(features), dim=1)
+        scores = self.novel_scores(features)
+        novel = F.log_softmax(scores[0 if self.losses is None else self.losses.argmin()], dim=1)
         if known.shape[1] > self.n_known:
             any_novel = known[:, self.n_known :].logsumexp(1, keepdim=True)
             known, novel = known[:, : self.n_known], novel + any_novel
         return torch.cat([known, novel], dim=1)
+
+    def novel_scores(self, features: Tensor) -> Tensor:
+        """(heads, b, n_novel) of each novel classifier."""
+        return self.novel(features).unflatten(1, (-1, self.n_novel)).transpose(0, 1)
+
+    def begin_epoch(self) -> None:
+        """Settle which novel classifier was the best, and forget the losses that say so."""
+        if self.losses is not None and self.best is not None:
+            self.best.copy_(self.losses.argmin())
+            self.losses.zero_()
 
 
 class AutoNovel(JointMethod):
@@ -74,7 +98,9 @@ class AutoNovel(JointMethod):
         super().__init__(config, dim=dim, task=task)
         self.config = config
         self.uses_positions = config.ranks == "frozen"
-        self.head = TwoHeads(dim, n_known=task.n_known, n_novel=task.n_novel, incremental=config.incremental)
+        self.refreshes = config.heads > 1
+        sizes = {"n_known": task.n_known, "n_novel": task.n_novel, "heads": config.heads}
+        self.head = TwoHeads(dim, incremental=config.incremental, **sizes)
         windows = draw_windows(dim, config.window, config.hashes) if config.compares == "wta" else None
         self.register_buffer("windows", windows)
         self.register_buffer("before", None)
@@ -90,6 +116,9 @@ class AutoNovel(JointMethod):
         self.supervised = since < 0
         self.ramp = sigmoid_ramp(epoch=since, epochs=self.config.rampup_epochs)
 
+    def refresh(self, facts: EpochFacts) -> None:
+        self.head.begin_epoch()
+
     def forward(
         self, features: Sequence[Tensor], labels: Tensor, *, positions: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -98,12 +127,16 @@ class AutoNovel(JointMethod):
             return self.of_labelled(views, labels)
         pool = labels < 0
         known = [self.head.known(view) for view in views]
-        novel = [F.softmax(self.head.novel(view), dim=1) for view in views]
+        novel = [F.softmax(self.head.novel_scores(view), dim=2) for view in views]
         probable = [F.softmax(view, dim=1) for view in known]
         same = self.same(features[0], pool, positions)
+        heads = zip(novel[0][:, pool], novel[1][:, pool], strict=True)
+        pairs = torch.stack([pair_cross_entropy(first, second, same) for first, second in heads])
+        if self.head.losses is not None:
+            self.head.losses += pairs.detach()
         parts = {
             "cross_entropy": labelled_cross_entropy(known[0], labels),
-            "pairs": pair_cross_entropy(novel[0][pool], novel[1][pool], same),
+            "pairs": pairs.mean(),
             "consistency": F.mse_loss(probable[0], probable[1]) + F.mse_loss(novel[0], novel[1]),
         }
         loss = (
@@ -111,7 +144,8 @@ class AutoNovel(JointMethod):
         )
         parts["similar"] = same.float().mean() if len(same) else loss.new_zeros(())
         if self.config.incremental:
-            answers = torch.where(pool, novel[0].argmax(1) + self.task.n_known, -1)
+            best = novel[0][0 if self.head.best is None else self.head.best]
+            answers = torch.where(pool, best.argmax(1) + self.task.n_known, -1)
             parts["incremental"] = labelled_cross_entropy(known[0], answers)
             loss = loss + self.config.incremental_weight * self.ramp * parts["incremental"]
         return loss, {name: part.detach() for name, part in parts.items()}

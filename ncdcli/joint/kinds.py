@@ -148,6 +148,9 @@ class AutoNovel(JointSection):
     supervised_epochs: Annotated[int, ADDED] = Field(
         0, ge=0, description="first epochs, of cross-entropy on labelled samples alone (published: 100)"
     )
+    heads: Annotated[int, ADDED] = Field(
+        1, ge=1, description="classifiers of novel classes side by side; that with the least loss on pairs is used"
+    )
     incremental: bool = Field(True, description="also train a classifier of all classes: the paper's IL")
     incremental_weight: float = Field(0.05, ge=0, description="of its loss on the pool, at its height")
 

@@ -135,6 +135,33 @@ def test_winners_are_those_of_random_sets_of_dimensions() -> None:
     assert draw_windows(2, 4, 5).shape == (5, 2)
 
 
+def test_of_several_classifiers_each_learns_alone_and_the_one_of_the_least_loss_is_used(
+    make_batch: Callable[..., Any],
+) -> None:
+    torch.manual_seed(0)
+    method = AutoNovel(Config(top=2, heads=3, rampup_epochs=0), dim=6, task=Task(3, 5, "ncd"))
+    assert method.refreshes
+    features, labels = make_batch()
+    pool = labels < 0
+    views = [view.relu() for view in features]
+    scores = [method.head.novel(view).chunk(3, dim=1) for view in views]
+    same = same_top(views[0][pool], 2)
+    losses = [pair_cross_entropy(*(view[head].softmax(1)[pool] for view in scores), same) for head in range(3)]
+    method.refresh(None)  # type: ignore[arg-type]
+    _, parts = method(features, labels)
+    assert float(parts["pairs"]) == pytest.approx(float(sum(losses).detach()) / 3, rel=1e-5)  # type: ignore[union-attr]
+    torch.testing.assert_close(method.head.losses, torch.stack(losses).detach())
+    best = int(torch.stack(losses).argmin())
+    novel = method.logits(features[0])[:, 3:].softmax(1)
+    torch.testing.assert_close(novel, scores[0][best].softmax(1))
+    method.refresh(None)  # type: ignore[arg-type]
+    assert int(method.head.best) == best  # type: ignore[arg-type]
+    assert method.head.losses.tolist() == [0, 0, 0]  # type: ignore[union-attr]
+    answers_of_pool = scores[0][best].argmax(1)[pool] + 3
+    expected = -method.head.known(views[0]).log_softmax(1)[pool, answers_of_pool].mean()
+    assert float(method(features, labels)[1]["incremental"]) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
 def test_winners_do_not_depend_on_the_scale_of_dimensions() -> None:
     """One dimension that is always the largest would win every hash, and tell nothing."""
     torch.manual_seed(0)
@@ -170,9 +197,9 @@ def test_frozen_ranks_are_those_of_the_embeddings(make_batch: Callable[..., Any]
     assert float(parts["similar"]) == pytest.approx(float(expected.float().mean()))
 
 
-@pytest.mark.parametrize("ranks", ["current", "frozen"])
-def test_winners_tell_novel_blobs_apart(train_jointly: Any, ranks: str) -> None:
-    config = Config(compares="wta", ranks=ranks, rampup_epochs=10)
+@pytest.mark.parametrize(("ranks", "heads"), [("current", 1), ("frozen", 1), ("frozen", 4)])
+def test_winners_tell_novel_blobs_apart(train_jointly: Any, ranks: str, heads: int) -> None:
+    config = Config(compares="wta", ranks=ranks, heads=heads, rampup_epochs=10)
     job = train_jointly("run", config, epochs=25, setting="ncd")
     _, classes, labels = blobs("ncd")
     pool = labels < 0
@@ -181,10 +208,10 @@ def test_winners_tell_novel_blobs_apart(train_jointly: Any, ranks: str) -> None:
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(train_jointly: Any) -> None:
-    config = Config(compares="wta", ranks="frozen", rampup_epochs=2)
+    config = Config(compares="wta", ranks="frozen", heads=2, rampup_epochs=2)
     whole = train_jointly("whole", config, setting="ncd", epochs=2).objective.state_dict()
     with pytest.raises(Interrupted):
         train_jointly("parts", config, setting="ncd", epochs=2, watcher=Watcher(stop_after=7))
     parts = train_jointly("parts", config, setting="ncd", epochs=2).objective.state_dict()
-    assert {"before", "windows"} <= set(whole)
+    assert {"before", "windows", "head.losses", "head.best"} <= set(whole)
     assert all(torch.equal(whole[name], value) for name, value in parts.items())
