@@ -18,8 +18,8 @@ def run(context: StageContext, config: Any) -> None:
     """Write `k.json` (k, n_known, n_novel, criterion, range, interval, statistics) and `scores.csv` (k, score, …).
 
     `k` counts known and novel classes together. `range` is what was searched, `interval` the candidates that the
-    criterion cannot tell from the best; scores that decided among these have columns of their own. All are null where
-    the clustering method finds k.
+    criterion cannot tell from the best; scores that decided among these, and those that a search followed, have columns
+    of their own, empty where a candidate got none. All are null where the clustering method finds k.
     """
     samples, embeddings = read_inputs(context.inputs)
     rows = clustered_rows(samples)
