@@ -35,11 +35,8 @@ def plus_plus(
     k-means++ (Arthur & Vassilvitskii 2007); power 1 is what the released code of PBN draws by. `known` are (m, d)
     centres that are there from the start; without them the first row is drawn uniformly. One row is drawn a step, as in
     GCD; `greedy` draws 2 + log `count` and takes the one that leaves the lowest sum of squared distances, as
-    scikit-learn does: one to seven per cent lower objectives after Lloyd on real data, in no more time in all.
-
-    Only distances to the newest rows are computed at each step, by one GEMM for all restarts together; restart r uses
-    `rngs[r]` alone. Where every row is at distance 0 (fewer distinct rows than centres) the rest is drawn uniformly
-    from the rows not drawn yet.
+    scikit-learn does. Distances to the newest rows alone are computed, by one GEMM for all restarts together; restart r
+    uses `rngs[r]` alone. With fewer distinct rows than centres the rest is drawn uniformly from rows not drawn yet.
     """
     if len(rngs) > _AT_ONCE:
         groups = [rngs[first : first + _AT_ONCE] for first in range(0, len(rngs), _AT_ONCE)]

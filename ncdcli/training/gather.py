@@ -31,6 +31,14 @@ def set_up_optimizers(fabric: Fabric, optimizers: Sequence[torch.optim.Optimizer
     return optimizers if fabric.world_size == 1 else [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
 
 
+def backward(fabric: Fabric, loss: Tensor) -> None:
+    """Gradients of the loss, by Fabric where there are several processes; `fp32` and `bf16` scale no loss."""
+    if fabric.world_size == 1:
+        loss.backward()
+    else:
+        fabric.backward(loss)
+
+
 class InPrecision:
     """A module that computes in the precision of the training; what it takes and gives is converted as Fabric does."""
 

@@ -18,7 +18,7 @@ from ncdcli.models.inference import forward_batches
 from ncdcli.objectives.base import EpochFacts
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.training.checkpoint import Log, State, read_checkpoint, write_checkpoint, write_lines
-from ncdcli.training.gather import any_process, gather_views, set_up, set_up_optimizers, share_batch_norm
+from ncdcli.training.gather import any_process, backward, gather_views, set_up, set_up_optimizers, share_batch_norm
 from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
@@ -153,18 +153,14 @@ class Trainer:
         inputs = self._ordered(inputs)
         counts, positions, labels = self._of_batch(plan, batch)
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
-        with (
-            torch_seeded(self.job.stream, Key.DROPOUT, *key, device=self.fabric.device) if self.draws else nullcontext()
-        ):
+        drawn = (self.job.stream, Key.DROPOUT, *key)
+        with torch_seeded(*drawn, device=self.fabric.device) if self.draws else nullcontext():
             features = self._embed(inputs, small, counts)
             seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        if self.fabric.world_size > 1:
-            self.fabric.backward(loss)
-        else:
-            loss.backward()
+        backward(self.fabric, loss)
         if self.config.gradient_clip is not None:
             parameters = [p for group in self.optimizers[phase].param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
@@ -177,9 +173,8 @@ class Trainer:
 
     def _ordered(self, inputs: Tensor) -> Tensor:
         """The inputs as they lie in memory when the backbone is fastest."""
-        if self.job.backbone.channels_last and inputs.ndim == 4:
-            return inputs.contiguous(memory_format=torch.channels_last)
-        return inputs.contiguous()
+        last = self.job.backbone.channels_last and inputs.ndim == 4
+        return inputs.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int]) -> list[Tensor]:
         """(b, dim) features of each view of the whole batch, those of small crops last."""
