@@ -152,7 +152,7 @@ class Candidates:
     def __init__(
         self, judge: Callable[[int], Verdict], sample: Sample, glance: Callable[[int], float] | None = None
     ) -> None:
-        self._judge, self._sample, self._glance = judge, sample, glance
+        self._judge, self.sample, self._glance = judge, sample, glance
         self.verdicts: dict[int, Verdict] = {}
         self.glances: dict[int, float] = {}
 
@@ -191,7 +191,7 @@ class Candidates:
 
     def bootstrap_sd(self, k: int) -> float:
         """Standard deviation of the score of k over 200 bootstrap samples of the labelled rows."""
-        rng = np.random.default_rng([self._sample.key, 1, k])
+        rng = np.random.default_rng([self.sample.key, 1, k])
         return float(np.std([self.verdicts[k].resample(rng) for _ in range(RESAMPLES)], ddof=1))
 
     def complete(self, near: tuple[int, int], limits: tuple[int, int], least: float, tick: Tick) -> tuple[int, int]:
@@ -208,7 +208,7 @@ class Candidates:
     def mean_silhouettes(self, candidates: Sequence[int]) -> dict[int, float]:
         """Mean silhouette of the pool's rows in the clusters of each candidate."""
         partitions = [self.verdicts[k].pool for k in candidates]
-        values = silhouettes(self._sample.rows[self._sample.pool], partitions).mean(axis=1)
+        values = silhouettes(self.sample.rows[self.sample.pool], partitions).mean(axis=1)
         return dict(zip(candidates, values.tolist(), strict=True))
 
 

@@ -55,28 +55,19 @@ def estimate(problem: CountProblem, config: MaxAcc, rng: np.random.Generator, pr
     key = int(rng.integers(2**63))
     chosen = stratified_rows(problem.labels, config.max_samples, np.random.default_rng([key, 0]))
     sample, cost = Sample.of(problem, chosen, key), Cost()
-    if config.clustering == "kmeans":
-        limits = labelled_range(problem, config, most=len(chosen))
-        fits = NestedFits(sample.rows, limits[1], config.restarts, ITERATIONS, np.random.default_rng([key, 3]))
-        kmeans = _KMeans(sample, fits, cost)
-        judge, glance = kmeans.verdict, kmeans.mean if config.search == "brent" else None
-        if len(np.unique(sample.labels[sample.labels >= 0])) == 1:
-            progress.note("only one class has labelled samples: `max_acc` then prefers the least number of clusters")
-    else:
-        sweep = PinnedSweep.of(sample, config.held_out, config.restarts, cost, progress, kind="max_acc")
-        judge, glance, sample = partial(_by_semi_kmeans, sweep), None, sweep.sample
-        limits = labelled_range(problem, config, most=sweep.most)
+    make = _by_kmeans if config.clustering == "kmeans" else _by_semi_kmeans
+    candidates, limits = make(problem, config, sample, cost, progress)
     answer = choose(
-        Candidates(judge, sample, glance),
+        candidates,
         limits,
         kind="max_acc",
         score_name="accuracy",
         search=SEARCHES[config.search],
         ties=config.ties,
-        pool=len(sample.pool) > 0,
+        pool=len(candidates.sample.pool) > 0,
         progress=progress,
     )
-    cost.distances += len(sample.pool) ** 2 if answer.other_scores else 0
+    cost.distances += len(candidates.sample.pool) ** 2 if "silhouette" in answer.other_scores else 0
     return replace(answer, statistics={**answer.statistics, "cost": cost.facts(len(sample.rows))})
 
 
@@ -106,7 +97,27 @@ class _KMeans:
         return runs
 
 
-def _by_semi_kmeans(sweep: PinnedSweep, k: int) -> Verdict:
+def _by_kmeans(
+    problem: CountProblem, config: MaxAcc, sample: Sample, cost: Cost, progress: Progress
+) -> tuple[Candidates, tuple[int, int]]:
+    """Candidates by plain k-means, and the least and the greatest."""
+    limits = labelled_range(problem, config, most=len(sample.rows))
+    rng = np.random.default_rng([sample.key, 3])
+    kmeans = _KMeans(sample, NestedFits(sample.rows, limits[1], config.restarts, ITERATIONS, rng), cost)
+    if len(np.unique(sample.labels[sample.labels >= 0])) == 1:
+        progress.note("only one class has labelled samples: `max_acc` then prefers the least number of clusters")
+    return Candidates(kmeans.verdict, sample, kmeans.mean if config.search == "brent" else None), limits
+
+
+def _by_semi_kmeans(
+    problem: CountProblem, config: MaxAcc, sample: Sample, cost: Cost, progress: Progress
+) -> tuple[Candidates, tuple[int, int]]:
+    """Candidates by k-means with pinned rows, and the least and the greatest."""
+    sweep = PinnedSweep.of(sample, config.held_out, config.restarts, cost, progress, kind="max_acc")
+    return Candidates(partial(_held_out, sweep), sweep.sample), labelled_range(problem, config, most=sweep.most)
+
+
+def _held_out(sweep: PinnedSweep, k: int) -> Verdict:
     """Share of the held-out rows in the cluster of their class, which bears its number."""
     clustering = sweep.cluster(k)
     right = sweep.right(clustering)

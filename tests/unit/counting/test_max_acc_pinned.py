@@ -5,6 +5,7 @@ import pytest
 
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import SemiKMeans
+from ncdcli.clustering.restarts import NestedFits
 from ncdcli.clustering.semi_kmeans import cluster
 from ncdcli.counting import max_acc
 from ncdcli.counting.base import CountProblem
@@ -74,3 +75,12 @@ def test_cost_of_plain_k_means(make_blobs, recorder):
     assert answer.statistics["evaluated"] == len(seen)
     assert cost["clusterings"] == 3 * len(answer.scores) + 2 * len(seen - answer.scores.keys())
     assert cost["distances"] > 240 * 3 * 2 * sum(answer.scores) + 180**2
+
+
+def test_cost_without_silhouettes_is_that_of_k_means_alone(make_blobs, recorder):
+    answer = max_acc.estimate(make_blobs(), MaxAcc(restarts=1, ties="smallest"), rng(), recorder)
+    key = int(rng().integers(2**63))
+    fits = NestedFits(make_blobs().embeddings, answer.statistics["range"][1], 1, 100, np.random.default_rng([key, 3]))
+    seen = answer.other_scores["search"].keys() | answer.scores.keys()
+    expected = sum(240 * k * (1 + fits(k)[0].iterations) for k in seen)
+    assert answer.statistics["cost"]["distances"] == expected
