@@ -24,7 +24,7 @@ from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem, class_means
 from ncdcli.clustering.criterion import judged
 from ncdcli.clustering.kinds import NcdKMeans
-from ncdcli.clustering.lloyd import Partition, lloyd
+from ncdcli.clustering.lloyd import Partition, lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.restarts import leave_frame, restart_statistics, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
@@ -103,28 +103,32 @@ class _Descent:
 
     def restarts(self, rng: np.random.Generator, tick: Callable[[], None]) -> list[Partition]:
         """One partition per restart."""
-        config, partitions = self.config, []
-        rngs = rng.spawn(config.restarts)
-        for drawn in plus_plus(self.framed, self.free, rngs=rngs, known=self.seeds, power=config.seeding_power):
-            partitions.append(self._from(self.framed[drawn]))
-            tick()
-        return partitions
+        config, rngs = self.config, rng.spawn(self.config.restarts)
+        drawn = plus_plus(self.framed, self.free, rngs=rngs, known=self.seeds, power=config.seeding_power)
+        return self._from(self.framed[drawn], tick)
 
     def again(self, centres: NDArray[np.float64]) -> Partition:
         """Where the iteration ends from centres of all clusters, in the coordinates of the embeddings."""
-        return self._from(self.frame.enter(centres[len(self.anchors) :]))
+        return self._from(self.frame.enter(centres[len(self.anchors) :])[None])[0]
 
-    def _from(self, start: NDArray[np.floating]) -> Partition:
+    def _from(self, starts: NDArray[np.floating], tick: Callable[[], None] | None = None) -> list[Partition]:
+        """Where the iteration ends from each of the (r, novel, d) starts."""
         iterations, tolerance = self.config.iterations, self.config.tolerance * self.frame.scale**2
         if len(self.anchors):
-            partition = _anchored(self.framed, self.anchors, start, iterations, tolerance)
+            partitions = [_anchored(self.framed, self.anchors, start, iterations, tolerance, tick) for start in starts]
         else:
-            partition = lloyd(self.framed, start, iterations=iterations, tolerance=tolerance)
-        return judged(leave_frame(partition, self.frame), self.pool, self.config.restart_criterion)
+            partitions = lloyds(self.framed, starts, iterations=iterations, tolerance=tolerance, tick=tick)
+        criterion = self.config.restart_criterion
+        return [judged(leave_frame(partition, self.frame), self.pool, criterion) for partition in partitions]
 
 
 def _anchored(
-    rows: Rows, anchors: NDArray[np.float64], start: NDArray[np.floating], iterations: int, tolerance: float
+    rows: Rows,
+    anchors: NDArray[np.float64],
+    start: NDArray[np.floating],
+    iterations: int,
+    tolerance: float,
+    tick: Callable[[], None] | None,
 ) -> Partition:
     """Lloyd's iteration in which the first centres, `anchors`, never move; a cluster left empty keeps its centre."""
     first = len(anchors)
@@ -140,4 +144,6 @@ def _anchored(
         centres[filled] = moved
         before, labels = labels, nearest(centres)
         converged = shift**2 < tolerance or np.array_equal(before, labels)
+    if tick is not None:
+        tick()
     return Partition(labels, centres, 0.0, done, 0, converged)

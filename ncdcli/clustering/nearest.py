@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
 from ncdcli.clustering.threads import each
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
 _CHEAP = 2_500  # multiply-adds a row below which to look at all distances costs less than to keep bounds
-_NARROW_BLOCK = 8192  # rows of these that a product takes at once
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
@@ -27,8 +27,7 @@ class Nearest:
     other one is a lower bound as well (Elkan 2003). Bounds carry the rounding of float32, so that the answer is the one
     of a full sweep. Distances are |x|² − 2xc + |c|², by GEMM in blocks of rows.
 
-    Where rows and centres are few numbers each, the product takes less time than to find the place of the least
-    distance: then the least one is found alone, for all rows of a block at once, and its place where it has moved.
+    Where centres are few numbers each, all distances are computed, see `NarrowNearest`.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -47,22 +46,21 @@ class Nearest:
         return squared_norms(self.rows)
 
     @cached_property
-    def _columns(self) -> list[tuple[slice, NDArray[np.float32]]]:
-        """Blocks of rows, each as (d + 1, rows) with ones below: (−2c, |c|²) times that needs nothing added."""
-        parts = blocks(len(self.rows), _NARROW_BLOCK)
-        return [
-            (part, np.concatenate([self.rows[part].T, np.ones((1, part.stop - part.start), np.float32)]))
-            for part in parts
-        ]
+    def narrow(self) -> NarrowNearest:
+        """What finds nearest centres where these are few numbers: of several k-means of the rows side by side."""
+        return NarrowNearest(self.rows)
+
+    @staticmethod
+    def cheap(k: int, d: int) -> bool:
+        """Whether `narrow` is faster than to keep bounds."""
+        return k * d < _CHEAP
 
     def __call__(self, centres: NDArray[np.floating]) -> NDArray[np.int64]:
         """(n,) nearest of the (k, d) centres to each row, the first of equally near ones."""
+        if self.cheap(*centres.shape):
+            return self.narrow(centres[None])[0]
         near = centres.astype(np.float32)
         norms = squared_norms(near)
-        if near.size < _CHEAP:
-            self._look_narrow(near, norms)
-            self._bounded, self._centres = False, None
-            return self._labels.copy()
         known = self._centres is not None and len(near) == len(self._centres)
         rows = self._may_change(near, norms) if known and self._bounded else None
         self._bounded = rows is not None or (len(near) > 1 and self._changed < _CALM * len(self.rows))
@@ -73,17 +71,6 @@ class Nearest:
         self._look(near, norms, rows)
         self._changed = int(np.count_nonzero(before != self._labels))
         return self._labels.copy()
-
-    def own_squared(self, centres: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) squared distance of each row to the centre of its cluster."""
-        out = np.empty(len(self.rows))
-
-        def fill(part: slice) -> None:
-            difference = self.rows[part] - centres[labels[part]]
-            out[part] = np.einsum("ij,ij->i", difference, difference)
-
-        each(fill, list(blocks(len(out))))
-        return out
 
     def _may_change(self, near: NDArray[np.float32], norms: NDArray[np.float32]) -> NDArray[np.int64] | None:
         """Rows whose nearest centre may be another one than at the last sweep; None: look at all."""
@@ -98,25 +85,6 @@ class Nearest:
         unsure = (bound <= self._upper) | ((bound - self._upper) * (bound + self._upper) <= noise)
         rows = np.flatnonzero(unsure)
         return None if len(rows) > _WORTH * len(unsure) else rows
-
-    def _look_narrow(self, near: NDArray[np.float32], norms: NDArray[np.float32]) -> None:
-        """Nearest centres of all rows, where these are narrow."""
-        slopes = np.concatenate([-2 * near, norms[:, None]], axis=1)
-
-        def look(block: tuple[slice, NDArray[np.float32]]) -> None:
-            part, columns = block
-            labels = self._labels[part]  # of the last sweep: changed in place
-            distances = slopes @ columns
-            least = distances == distances.min(axis=0)
-            if np.count_nonzero(least) > len(labels):  # equally near ones
-                labels[:] = least.argmax(axis=0)
-                return
-            moved = np.flatnonzero(~least.ravel()[labels * len(labels) + np.arange(len(labels))])
-            labels[moved] = least[:, moved].argmax(axis=0)
-
-        self._labels[self._labels >= len(near)] = 0  # of more centres
-        self.looked_at += len(self.rows)
-        each(look, self._columns)
 
     def _look(self, near: NDArray[np.float32], norms: NDArray[np.float32], chosen: NDArray[np.int64] | None) -> None:
         """Nearest centres and bounds of the `chosen` rows, by computing all their distances."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.consensus import consensus
 from ncdcli.clustering.kinds import RestartsRule
-from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
+from ncdcli.clustering.lloyd import Partition, Pinned, lloyd, lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Frame, Rows, choose_frame, unit_rows
 from ncdcli.clustering.seeding import Seeding, draw_rows, plus_plus
@@ -42,18 +42,12 @@ def fit(
     """
     frame = Frame() if spherical else choose_frame(rows)
     framed = frame.enter(rows)
-    partitions = []
     rngs = rng.spawn(restarts)
     with threads_for(rows.size, k):
         among = seeding_sample(framed, seeding_rows, k, rng)
         drawn = draw_rows(among, k, seeding, rngs=rngs)
-        nearest = Nearest(framed)
-        for chosen in drawn:
-            partition = lloyd(framed, among[chosen], iterations=iterations, spherical=spherical, nearest=nearest)
-            partitions.append(leave_frame(partition, frame))
-            if tick is not None:
-                tick()
-    return partitions
+        partitions = lloyds(framed, among[drawn], iterations=iterations, spherical=spherical, tick=tick)
+    return [leave_frame(partition, frame) for partition in partitions]
 
 
 class NestedFits:
@@ -74,10 +68,8 @@ class NestedFits:
     def __call__(self, k: int, which: slice = slice(None)) -> list[Partition]:
         """One partition into k ≤ `most` clusters per restart, or of `which` of them."""
         with threads_for(self._rows.size, k):
-            runs = [
-                lloyd(self._rows, self._rows[drawn[:k]], iterations=self.iterations, nearest=self._nearest)
-                for drawn in self._drawn[which]
-            ]
+            starts = self._rows[self._drawn[which, :k]]
+            runs = lloyds(self._rows, starts, iterations=self.iterations, nearest=self._nearest)
         return [leave_frame(run, self._frame) for run in runs]
 
 

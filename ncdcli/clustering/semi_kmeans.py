@@ -12,10 +12,9 @@ accuracy of 67.9 %, the lowest inertia of ten matched or ten GCD starts 66.2 % a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem, class_means
 from ncdcli.clustering.criterion import distance_sum
 from ncdcli.clustering.kinds import SemiKMeans
-from ncdcli.clustering.lloyd import Partition, Pinned, lloyd
+from ncdcli.clustering.lloyd import Options, Partition, Pinned, lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, seeding_sample, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame
@@ -68,17 +67,14 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     check_problem(problem, pinned=True)
     prepared = _prepare(problem)
     k = problem.given_k
-    starts, partitions = [], []
     with threads_for(prepared.rows.size, k), progress.track("semi-supervised k-means", config.restarts) as tick:
-        for start in _starts(prepared, problem, config, rng):
-            starts.append(start)
-            partitions.append(_run(prepared, problem, config, start))
-            tick()
+        starts = np.stack(list(_starts(prepared, problem, config, rng)))
+        partitions = _run(prepared, problem, config, starts, tick)
         settled = settle(
             partitions,
             config.restarts_rule,
             prepared.pool,
-            again=lambda centres: _run(prepared, problem, config, centres),
+            again=lambda centres: _run(prepared, problem, config, centres[None])[0],
             pinned=prepared.pinned,
             held_out=_held_out_scores(prepared, problem, config, starts, rng),
         )
@@ -166,41 +162,57 @@ def unclaimed(centroids: NDArray[np.float64], means: NDArray[np.float64]) -> NDA
     return np.setdiff1d(np.arange(len(centroids)), taken)
 
 
-def _run(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArray[np.float64]) -> Partition:
-    """Where the pinned Lloyd iteration ends from a start, in the frame."""
-    partition = _descend(prepared, problem, config, start)
+def _run(
+    prepared: _Prepared,
+    problem: Problem,
+    config: SemiKMeans,
+    starts: NDArray[np.float64],
+    tick: Callable[[], None] | None = None,
+) -> list[Partition]:
+    """Where the pinned Lloyd iteration ends from each of the (r, k, d) starts, in the frame."""
+    partitions = _descend(prepared, problem, config, starts, tick)
     if config.restart_criterion == "squared":
-        return partition
+        return partitions
+    return [replace(partition, objective=_unsquared(prepared, partition)) for partition in partitions]
+
+
+def _unsquared(prepared: _Prepared, partition: Partition) -> float:
+    """Sum of the distances of all rows to the centres of their clusters."""
     pool = distance_sum(prepared.pool, partition.labels, partition.centres, "unsquared")
     labelled = prepared.rows[len(prepared.pool) :]
-    own = distance_sum(labelled, prepared.labels, partition.centres, "unsquared")
-    return replace(partition, objective=pool + own)
+    return pool + distance_sum(labelled, prepared.labels, partition.centres, "unsquared")
 
 
-def _descend(prepared: _Prepared, problem: Problem, config: SemiKMeans, start: NDArray[np.float64]) -> Partition:
-    tolerance = config.tolerance * prepared.frame.scale**2
-    options: dict[str, Any] = {
-        "iterations": config.iterations, "tolerance": tolerance,
-        "balance": config.balance, "nearest": prepared.nearest,
+def _descend(
+    prepared: _Prepared,
+    problem: Problem,
+    config: SemiKMeans,
+    starts: NDArray[np.float64],
+    tick: Callable[[], None] | None = None,
+) -> list[Partition]:
+    options: Options = {
+        "iterations": config.iterations, "tolerance": config.tolerance * prepared.frame.scale**2,
+        "balance": config.balance, "nearest": prepared.nearest, "tick": tick,
     }  # fmt: skip
     if not problem.novel_only:
-        return lloyd(prepared.pool, start, pinned=prepared.pinned, **options)
+        return lloyds(prepared.pool, starts, **(options | {"pinned": prepared.pinned}))
     first = problem.n_known
-    novel = lloyd(prepared.pool, start[first:], **options)
-    centres = np.concatenate([start[:first], novel.centres])
-    return replace(
-        novel,
-        labels=novel.labels + first,
-        centres=centres,
-        objective=novel.objective + prepared.pinned.inertia(centres),
-    )
+    found = lloyds(prepared.pool, starts[:, first:], **options)
+    return [_among_known(prepared, partition, start[:first]) for partition, start in zip(found, starts, strict=True)]
+
+
+def _among_known(prepared: _Prepared, novel: Partition, known: NDArray[np.float64]) -> Partition:
+    """A partition of the pool into novel clusters as one that has known ones, with no row of the pool, before them."""
+    centres = np.concatenate([known, novel.centres])
+    objective = novel.objective + prepared.pinned.inertia(centres)
+    return replace(novel, labels=novel.labels + len(known), centres=centres, objective=objective)
 
 
 def _held_out_scores(
     prepared: _Prepared,
     problem: Problem,
     config: SemiKMeans,
-    starts: Sequence[NDArray[np.float64]],
+    starts: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> Callable[[], list[float]] | None:
     """Accuracies of the restarts on labelled rows, each time with every fifth row of a class left in the pool.
@@ -221,7 +233,7 @@ def _held_out_scores(
         pool = np.concatenate([prepared.pool, labelled[spared]])
         pinned = Pinned.of(labelled[~spared], prepared.labels[~spared], k)
         reduced = replace(prepared, pool=pool, pinned=pinned)
-        runs = (_descend(reduced, problem, config, start) for start in starts)
+        runs = _descend(reduced, problem, config, starts)
         return [float((run.labels[len(prepared.pool) :] == prepared.labels[spared]).mean()) for run in runs]
 
     return scores

@@ -14,13 +14,23 @@ _SMALL = 1e7  # multiply-adds of a dense product that take less time than SciPy 
 
 
 def group_sums(rows: Rows, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """(k, d) sum of the rows of each cluster."""
-    return _sums(rows, labels[:, None], (1.0,), k)
+    """(k, d) or (r, k, d) sums of the rows of each cluster, for every one of the partitions `labels` (n,) or (r, n)."""
+    several = np.atleast_2d(labels)
+    numbered = several + k * np.arange(len(several))[:, None]
+    return _sums(rows, numbered.T, (1.0,) * len(several), k * len(several)).reshape(
+        *labels.shape[:-1], k, rows.shape[1]
+    )
 
 
-def moved_sums(rows: Rows, old: NDArray[np.int64], new: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """(k, d) change of the sums when rows leave `old` clusters for `new` ones."""
-    return _sums(rows, np.stack([old, new], axis=1), (-1.0, 1.0), k)
+def moved_sums(
+    rows: Rows, run: NDArray[np.int64], old: NDArray[np.int64], new: NDArray[np.int64], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """(r, k, d) change of the sums when rows (m, d) leave `old` clusters for `new` ones, by partition `run`."""
+    r, k, _ = shape
+    numbered = np.empty((len(rows), 2), np.int64)
+    numbered[:, 0], numbered[:, 1] = old, new
+    numbered += k * run[:, None]
+    return _sums(rows, numbered, (-1.0, 1.0), r * k).reshape(shape)
 
 
 def _sums(rows: Rows, labels: NDArray[np.int64], weights: tuple[float, ...], k: int) -> NDArray[np.float64]:
@@ -44,6 +54,18 @@ def _sums(rows: Rows, labels: NDArray[np.int64], weights: tuple[float, ...], k: 
 
     groups = [small[first : first + _PART] for first in range(0, len(small), _PART)]
     return sum(each(add, groups), np.zeros((k, rows.shape[1])))
+
+
+def own_squared(rows: Rows, labels: NDArray[np.int64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) squared distance of each row to the centre of its cluster."""
+    out = np.empty(len(rows))
+
+    def fill(part: slice) -> None:
+        difference = rows[part] - centres[labels[part]]
+        out[part] = np.einsum("ij,ij->i", difference, difference)
+
+    each(fill, list(blocks(len(out))))
+    return out
 
 
 def inertia(rows: Rows, labels: NDArray[np.int64], centres: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ncdcli.clustering.lloyd import Pinned, lloyd
+from ncdcli.clustering.lloyd import Pinned, lloyd, lloyds
 
 
 def obvious_lloyd(rows, start, iterations, tolerance, pinned_rows, pinned_labels):
@@ -106,3 +106,37 @@ def test_spherical_centres_have_unit_length():
     found = lloyd(rows, rows[:4], iterations=50, spherical=True)
     np.testing.assert_allclose(np.linalg.norm(found.centres, axis=1), 1)
     np.testing.assert_array_equal(found.labels, (rows @ found.centres.T).argmax(axis=1))
+
+
+@pytest.mark.parametrize("d", [4, 300])  # side by side; one after the other
+@pytest.mark.parametrize("case", ["plain", "spherical", "pinned", "tolerance", "few iterations", "empty clusters"])
+def test_several_starts_end_where_each_ends_alone(case, d):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(9, d))[rng.integers(9, size=3000)] * 2 + rng.normal(size=(3000, d))).astype(np.float32)
+    starts = rows[rng.choice(3000, (5, 9))].astype(np.float64)
+    options = {"iterations": 80}
+    match case:
+        case "spherical":
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+            options |= {"spherical": True}
+        case "pinned":
+            options |= {"pinned": Pinned.of(rows[:500], rng.integers(4, size=500), 9)}
+        case "tolerance":
+            options |= {"tolerance": 2.0}
+        case "few iterations":
+            options |= {"iterations": 3}
+        case "empty clusters":
+            starts[1:3, :4] += 1e3
+    ticks = []
+    together = lloyds(rows, starts, **options, tick=lambda: ticks.append(1))
+    alone = [lloyd(rows, start, **options) for start in starts]
+    assert len(ticks) == 5
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_allclose(one.centres, other.centres, rtol=1e-12, atol=1e-12)
+        assert one.objective == pytest.approx(other.objective, rel=1e-12)
+        assert (one.iterations, one.repaired, one.converged) == (other.iterations, other.repaired, other.converged)
+    if case in ("plain", "pinned"):  # they did not all end at once
+        assert len({run.iterations for run in together}) > 1
+    if case == "empty clusters":
+        assert all(run.repaired > 0 for run in together[1:3])
