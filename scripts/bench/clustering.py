@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -43,6 +44,7 @@ SEMI_SHAPES = ((6_000, 768, 200), (50_000, 768, 100))
 LARGE = (1_000_000, 256, 1_000)
 ITERATIONS = 20
 RESTARTS = 3
+DEFAULT_RESTARTS = KMeans().restarts
 
 
 def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +102,7 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
             partial(_lloyd, rows, start, iterations),
             partial(faiss_kmeans, rows, k, iterations, start=start),
             partial(sklearn_kmeans, rows, k, iterations, init=start, n_init=1),
-            repeats=7 if n * d * k < 1e9 else 3,
+            repeats=15 if n * d * k < 1e9 else 3,
         )
         rate = 2 * n * d * k * iterations / ours / 1e9
         print(
@@ -108,23 +110,25 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
             f" {ours / theirs:10.2f} {ours / reference:13.2f} | {rate / peak:7.2f}",
             flush=True,
         )
-    print(f"\nwhole fits, {RESTARTS} restarts, at most 100 iterations; greedy beside sklearn, random beside faiss")
+    print("\nwhole fits, at most 100 iterations; greedy beside sklearn, random beside faiss")
     print(
-        f"{'n':>7} {'d':>5} {'k':>4} |  ++: ours s  sklearn s  ratio  inertia ratio |"
+        f"{'n':>7} {'d':>5} {'k':>4} | restarts |  ++: ours s  sklearn s  ratio  inertia ratio |"
         "  random: ours s  faiss s  ratio  inertia ratio"
     )
-    for n, d, k in shapes:
+    for (n, d, k), restarts in product(shapes, (RESTARTS, DEFAULT_RESTARTS)):
+        if restarts > RESTARTS and n * d * k > 1e8:
+            continue
         rows, _ = make_blobs(n, d, k)
         found: dict[str, float] = {}
         ours, reference, random, theirs = seconds(
-            partial(_keep, found, "ours", partial(_fit, rows, k)),
-            partial(_keep, found, "sklearn", partial(sklearn_kmeans, rows, k, 100, n_init=RESTARTS, random_state=0)),
-            partial(_keep, found, "random", partial(_fit, rows, k, seeding="random")),
-            partial(_keep, found, "faiss", partial(faiss_kmeans, rows, k, 100, redo=RESTARTS)),
-            repeats=3 if n * d * k < 1e9 else 1,
+            partial(_keep, found, "ours", partial(_fit, rows, k, restarts)),
+            partial(_keep, found, "sklearn", partial(sklearn_kmeans, rows, k, 100, n_init=restarts, random_state=0)),
+            partial(_keep, found, "random", partial(_fit, rows, k, restarts, seeding="random")),
+            partial(_keep, found, "faiss", partial(faiss_kmeans, rows, k, 100, redo=restarts)),
+            repeats=15 if n * d * k < 1e7 else 3 if n * d * k < 1e9 else 1,
         )
         print(
-            f"{n:7} {d:5} {k:4} | {ours:11.3f} {reference:10.3f} {ours / reference:6.2f}"
+            f"{n:7} {d:5} {k:4} | {restarts:8} | {ours:11.3f} {reference:10.3f} {ours / reference:6.2f}"
             f" {found['ours'] / found['sklearn']:14.5f} |"
             f" {random:15.3f} {theirs:8.3f} {random / theirs:6.2f} {found['random'] / found['faiss']:14.5f}",
             flush=True,
@@ -136,8 +140,8 @@ def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
         lloyd(rows, start, iterations=iterations)
 
 
-def _fit(rows: np.ndarray, k: int, seeding: Seeding = "greedy") -> float:
-    runs = fit(rows, k, restarts=RESTARTS, iterations=100, rng=np.random.default_rng(0), seeding=seeding)
+def _fit(rows: np.ndarray, k: int, restarts: int, seeding: Seeding = "greedy") -> float:
+    runs = fit(rows, k, restarts=restarts, iterations=100, rng=np.random.default_rng(0), seeding=seeding)
     return runs[best_of(runs)].objective
 
 
