@@ -88,7 +88,7 @@ class Embedder:
 def load_embedder(model_json: Path, resources: Resources, *, precision: str = "fp32") -> Embedder:
     """The embedder of a `pretrain` or `joint_training` result; weights are read from beside `model_json`.
 
-    `precision` is `auto`, `fp32` or `bf16`. MissingError where a file is not there.
+    `precision` is `auto`, `fp32`, `bf16` or `fp16`. MissingError where a file is not there.
     """
     backbone, card = load_backbone(model_json)
     device = pick_device(resources.device)

@@ -31,7 +31,7 @@ ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
 def fast_forward(backbone: Backbone, *, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
     """A function with the outputs of `backbone`, which must be in evaluation mode, within `TOLERANCE`.
 
-    The backbone itself where nothing can be gained: on other devices, in bf16, without convolution and batch norm.
+    The backbone itself where nothing can be gained: on other devices, in 16 bits, without convolution and batch norm.
     """
     if backbone.channels_last:
         backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ncdcli.models.backbone import Backbone, ImagePreparation
 from ncdcli.training.augment import normalise
 from ncdcli.training.batches import Draw, Source
+from ncdcli.training.devices import autocast
 
 PIXELS = {"cpu": 8 * 224 * 224, "cuda": 256 * 224 * 224}  # of a batch of images
 VECTORS = 4096  # rows of a batch, at most
@@ -39,7 +40,7 @@ def forward_batches(
     batches = source.read(draws, preparation, device)
     run = forward or backbone
     for draw, (inputs,) in zip(draws, batches, strict=True):
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with torch.inference_mode(), autocast(device, precision):
             if preparation is not None:
                 inputs = normalise(inputs.float() / 255, preparation)
                 if backbone.channels_last:

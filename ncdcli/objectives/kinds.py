@@ -189,7 +189,11 @@ class TrainingConfig(Section):
         "or GCD's draw with labelled and unlabelled half and half",
     )
     augment: Augment = Field(default_factory=Augment, description="random views of the samples")
-    precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="auto: bf16 where the processor has it, else fp32; bf16 and fp16: products in 16 bits, in fp16 "
+        "the backbone's alone and with a scaled loss, for GPUs that have no bf16 (V100, T4)",
+    )
     gradient_clip: float | None = Field(None, gt=0, description="greatest norm of a gradient; default: any")
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"

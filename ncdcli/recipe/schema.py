@@ -20,7 +20,9 @@ class EmbedConfig(Section):
     """How embeddings are written."""
 
     normalize: bool = Field(True, description="scale each embedding to unit length")
-    precision: Literal["auto", "fp32", "bf16"] = Field("fp32", description="auto: bf16 where the processor has it")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32", description="auto: bf16 where the processor has it, else fp32; fp16: for GPUs that have no bf16"
+    )
 
 
 class EvaluateConfig(Section):

@@ -19,6 +19,7 @@ from ncdcli.models.inference import forward_batches, inference_batch
 from ncdcli.objectives.kinds import Augment
 from ncdcli.pipeline.context import StageContext
 from ncdcli.training.cached import RECORD, CachedViews, Store, read_record, write_record
+from ncdcli.training.devices import HALF, autocast
 from ncdcli.training.job import Job
 from ncdcli.training.launch import is_first_process, launch
 from ncdcli.training.monitor import LocalMonitor, Monitor
@@ -53,8 +54,8 @@ def with_cached_views(context: StageContext, job: Job, precision: str) -> Job:
     """
     field = f"{job.section}.cached_views"
     rest, shape = cut_where_trained(job.backbone, job.source.spec, field=field)
-    # Features are few numbers. Products in bf16 round what they are given more than float16 does.
-    dtype = "float16" if precision == "bf16" and rest.first is not None else "float32"
+    # Features are few numbers. Products in 16 bits round what they are given at least as much as float16 does.
+    dtype = "float16" if precision in HALF and rest.first is not None else "float32"
     assert job.config.cached_views is not None
     store = Store(context.output, shape, dtype, job.config.cached_views, job.rows, centre_rows(job))
     if not store.is_whole():
@@ -207,7 +208,7 @@ class Caching:
         size = inference_batch(backbone.preparation, self.job.training.source.spec.shape, device)
         if backbone.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.job.precision == "bf16"):
+        with torch.inference_mode(), autocast(device, self.job.precision):
             return np.concatenate([self._checked(self.job.rest.cut.before(part)) for part in inputs.split(size)])
 
     def _checked(self, values: Tensor) -> NDArray[Any]:

@@ -6,6 +6,8 @@ import torch
 
 from ncdcli.errors import MissingError, UsageError
 
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}  # precisions of 16 bits
+
 
 def pick_device(name: str) -> torch.device:
     """The device for `auto | cpu | cuda | cuda:N | mps`; MissingError where it is not there."""
@@ -38,8 +40,13 @@ def _check_cuda(index: int) -> None:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """`fp32` or `bf16`; `auto` is bf16 where the processor multiplies bf16 in hardware."""
+    """`fp32`, `bf16` or `fp16`; `auto` is bf16 where the processor multiplies bf16 in hardware, and never fp16."""
     return name if name != "auto" else "bf16" if has_bf16(device) else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """What computes products in the format of a precision within its `with` block, for inference."""
+    return torch.autocast(device.type, HALF.get(precision, torch.bfloat16), enabled=precision in HALF)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ncdcli.training.steps import loss_scaler
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -26,17 +27,26 @@ def set_up(fabric: Fabric, module: nn.Module) -> Any:
     return fabric.setup_module(module)
 
 
-def set_up_optimizers(fabric: Fabric, optimizers: Sequence[torch.optim.Optimizer]) -> Sequence[Any]:
-    """The optimizers as Fabric steps them; on one process, as they are."""
-    return optimizers if fabric.world_size == 1 else [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
+def set_up_objective(fabric: Fabric, objective: nn.Module) -> Any:
+    """The objective as Fabric runs it; in fp16, in float32."""
+    return set_up(fabric, objective if loss_scaler(fabric) is None else InFull(objective, fabric.device.type))
 
 
-def backward(fabric: Fabric, loss: Tensor) -> None:
-    """Gradients of the loss, by Fabric where there are several processes; `fp32` and `bf16` scale no loss."""
-    if fabric.world_size == 1:
-        loss.backward()
-    else:
-        fabric.backward(loss)
+class InFull(nn.Module):
+    """A module that computes in float32, whatever is around it.
+
+    A loss adds what float16 loses: probabilities near 0, exponentials of cosines over a temperature, sums over pairs.
+    Which of these autocast computes in float32 differs from device to device, and matrix products are not among them.
+    Heads are small beside a backbone, and what backbones give comes in float32.
+    """
+
+    def __init__(self, module: nn.Module, device_type: str) -> None:
+        super().__init__()
+        self.module, self.device_type = module, device_type
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        with torch.autocast(self.device_type, enabled=False):
+            return self.module(*arguments, **named)
 
 
 class InPrecision:

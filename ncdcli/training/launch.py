@@ -50,8 +50,10 @@ def launch(work: Work, job: Any, *, resources: Resources, precision: str, monito
 
 
 def make_fabric(resources: Resources, precision: str, *, strategy: str, processes: int, nodes: int = 1) -> Fabric:
-    """A Fabric on the asked device. `precision` is `fp32` or `bf16`."""
+    """A Fabric on the asked device. `precision` is `fp32`, `bf16` or `fp16`."""
     from lightning_fabric import Fabric
+
+    from ncdcli.training.float16 import Float16
 
     quiet_lightning()
     device = pick_device(resources.device)
@@ -69,7 +71,8 @@ def make_fabric(resources: Resources, precision: str, *, strategy: str, processe
         devices=devices,
         num_nodes=nodes,
         strategy=strategy,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": None}[precision],
+        plugins=[Float16(device.type)] if precision == "fp16" else None,
     )
 
 

@@ -15,14 +15,15 @@ from torch import Tensor
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.models.cut import cut_alike
 from ncdcli.models.inference import forward_batches
-from ncdcli.objectives.base import EpochFacts
+from ncdcli.objectives.base import EpochFacts, Objective
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.training.checkpoint import Log, State, read_checkpoint, write_checkpoint, write_lines
-from ncdcli.training.gather import any_process, backward, gather_views, set_up, set_up_optimizers, share_batch_norm
+from ncdcli.training.gather import any_process, gather_views, set_up, set_up_objective, share_batch_norm
 from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, Plans, n_batches
+from ncdcli.training.steps import Steps
 from ncdcli.training.streams import Key, generator, torch_seeded
 from ncdcli.training.views import EachSize, Views
 
@@ -55,10 +56,11 @@ class Trainer:
             share_batch_norm(job.backbone)
         crops = self.config.augment.small_crops
         self.backbone = set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
-        self.objective = set_up(fabric, job.objective)
+        self.objective = set_up_objective(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
-        self.optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
-        self.steppers = set_up_optimizers(fabric, self.optimizers)
+        optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
+        followed = type(job.objective).after_step is not Objective.after_step
+        self.steps = Steps(fabric, optimizers, clip=self.config.gradient_clip, asked=followed)
         self.views = Views(
             job.source, job.backbone.preparation, self.config.augment, job.stream, job.rows,
             turns=job.objective.turns, rank=fabric.global_rank, processes=fabric.world_size,
@@ -87,14 +89,13 @@ class Trainer:
             self._write_model()
         self.fabric.barrier()
         told = {"chosen_epoch": chosen, "selection": self.config.selection, "metrics": self.state.records[chosen - 1]}
-        return {**told, **self.job.objective.outcome()}
+        return {**told, **self.steps.outcome(), **self.job.objective.outcome()}
 
     def _epoch(self, epoch: int) -> None:
         config = self.config
         plan = self.plans.of(epoch)
         rate = learning_rate(config.schedule, config.optimizer.lr, epoch, config.epochs)
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = rate * group.get("lr_factor", 1.0)
+        self.steps.set_rate(rate)
         self._begin(epoch)
         self.backbone.train()
         self.objective.train()
@@ -102,7 +103,7 @@ class Trainer:
         batches = enumerate(self.views.batches(plan, self.fabric.device, start=first), first)
         for batch, (inputs, clean, small) in batches:
             inputs = self._with_made_views(plan, batch, inputs)
-            for phase in range(len(self.optimizers)):
+            for phase in range(len(self.steps.optimizers)):
                 self._step(plan, batch, inputs, clean, small, phase=phase)
             self.monitor.tick(1)
             self.state.batch = batch + 1
@@ -158,14 +159,8 @@ class Trainer:
             features = self._embed(inputs, small, counts)
             seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-        backward(self.fabric, loss)
-        if self.config.gradient_clip is not None:
-            parameters = [p for group in self.optimizers[phase].param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
-        self.steppers[phase].step()
-        self.job.objective.after_step(self.job.backbone)
+        if self.steps.take(loss, phase):
+            self.job.objective.after_step(self.job.backbone)
         sums = self.state.sums
         for name, value in {"loss": loss.detach(), **parts_of_loss}.items():
             value = value.float() * len(labels)
@@ -197,7 +192,7 @@ class Trainer:
         if self.second is not None:
             with torch.no_grad(), self.fabric.autocast():
                 seen["second"] = gather_views(self.fabric, self.second(shown).float(), counts)
-        return seen | ({"phase": phase} if len(self.optimizers) > 1 else {})
+        return seen | ({"phase": phase} if len(self.steps.optimizers) > 1 else {})
 
     def _pause_within(self, batch: int) -> None:
         """Between two batches: save and leave when asked to, look at the loss, save now and then."""
@@ -246,10 +241,12 @@ class Trainer:
         section, sums = self.job.section, self.state.sums
         values = torch.stack(list(sums.values())).tolist() if sums else []
         if not all(map(math.isfinite, values)):
+            or_range = f", or `{section}.precision: fp32`" if self.config.precision == "fp16" else ""
             raise NcdError(
                 f"the loss is no longer a number in epoch {self.state.epoch + 1}: training diverged",
-                hint=f"lower `{section}.optimizer.lr`, or set `{section}.gradient_clip: 1.0`",
+                hint=f"lower `{section}.optimizer.lr`, or set `{section}.gradient_clip: 1.0`{or_range}",
             )
+        self.steps.check_scale(section)
         return dict(zip(sums, values, strict=True))
 
     def _leave(self) -> None:
@@ -270,7 +267,7 @@ class Trainer:
             "config": fields_that_matter(self.config),
             "backbone": self.job.backbone.state_dict(),
             "objective": self.job.objective.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            **self.steps.state(),
             "state": dict(vars(state)),
         }
         write_checkpoint(self.job.output, content)
@@ -283,8 +280,7 @@ class Trainer:
         if content is not None and content["config"] == fields_that_matter(self.config):
             self.job.backbone.load_state_dict(content["backbone"])
             self.job.objective.load_state_dict(content["objective"])
-            for optimizer, kept in zip(self.optimizers, content["optimizers"], strict=True):
-                optimizer.load_state_dict(kept)
+            self.steps.load(content)
             self.state = State(**content["state"])
             self.state.sums = {name: value.to(self.fabric.device) for name, value in self.state.sums.items()}
         if self.fabric.is_global_zero:

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=3, help="that are timed, on each side")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
     options = parser.parse_args()
     pixels = np.random.default_rng(0).integers(0, 256, (options.images, SIDE, SIDE, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ def context(options: argparse.Namespace, folder: Path) -> StageContext:
 
 
 def precision(options: argparse.Namespace) -> str:
-    """fp32 or bf16."""
+    """fp32, bf16 or fp16."""
     return pick_precision(options.precision, pick_device(options.device))
 
 

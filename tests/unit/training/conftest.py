@@ -35,6 +35,6 @@ def fit(tmp_path: Path) -> Fit:
         job = make_job(output, config, **kw)
         monitor = LocalMonitor(watcher.tick, watcher.stop_requested)
         resources = Resources("cpu", processes=processes)
-        return launch(train, job, resources=resources, precision="fp32", monitor=monitor)
+        return launch(train, job, resources=resources, precision=config.precision, monitor=monitor)
 
     return run
