@@ -33,6 +33,7 @@ class Objective(nn.Module):
     of the samples among the training rows with `uses_positions`, `second`, the features of `second_backbone`, where
     there is one, and `phase` where it makes several optimizers. All processes compute the same loss of the whole
     batch: a kind that draws numbers in `forward` must not draw from torch's generator, which differs between them.
+    Features come in float32. In fp16 so does all that `forward` computes, by whoever calls it: nothing overflows.
     """
 
     uses_positions: bool = False
@@ -88,7 +89,10 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def after_step(self, backbone: Backbone) -> None:
-        """What follows each optimizer step: unit lengths, moving averages."""
+        """What follows each optimizer step that is taken: unit lengths, moving averages.
+
+        In fp16 a step whose gradients overflow is left out. Whoever overrides this waits for the device to know it.
+        """
 
     def second_backbone(self) -> Backbone | None:
         """Another backbone, not trained, that is shown the same views: a frozen copy, or a moving average."""

@@ -72,7 +72,7 @@ def make_fabric(resources: Resources, precision: str, *, strategy: str, processe
         num_nodes=nodes,
         strategy=strategy,
         precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": None}[precision],
-        plugins=[Float16(device.type)] if precision == "fp16" else None,
+        plugins=[Float16(device.type, processes * nodes)] if precision == "fp16" else None,
     )
 
 

@@ -30,6 +30,7 @@ from ncdcli.stages.pretrain import pretrain
 torch.set_num_threads(1)
 CPU = Resources("cpu")
 PIXELS = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
+TABLE = np.random.default_rng(1).normal(size=(23, 6)).astype(np.float32)
 
 
 def trained(folder: Path, backbone: Any, inputs: Inputs) -> Path:
@@ -64,6 +65,23 @@ def test_embeddings_are_those_of_the_backbone_in_order(tmp_path: Path) -> None:
     assert np.allclose(given, expected, atol=1e-5)
     about = json.loads((tmp_path / "embeddings.json").read_text())
     assert about == {"n": 23, "dim": 3, "normalize": False, "precision": "fp32"}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "inputs"),
+    [(SmallCnn(widths=(8, 16), dim=8), ImageInputs(PIXELS)), (Mlp(hidden=(16,), dim=8), FeatureInputs(TABLE))],
+    ids=["small_cnn", "mlp"],
+)
+def test_float16_rounds_an_eighth_of_what_bf16_does(tmp_path: Path, backbone: Any, inputs: Inputs) -> None:
+    """Two or three products, each rounded to 11 bits: unit-length rows differ by a few of these roundings."""
+    given = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        (tmp_path / precision).mkdir()
+        given[precision] = run(tmp_path / precision, backbone, inputs, precision=precision)
+        assert json.loads((tmp_path / precision / "embeddings.json").read_text())["precision"] == precision
+    error = {name: np.linalg.norm(rows - given["fp32"], axis=1).mean() for name, rows in given.items()}
+    assert 0 < error["fp16"] < 2 * 2**-11
+    assert error["fp16"] < error["bf16"] / 4
 
 
 def test_normalized_embeddings_have_unit_length(tmp_path: Path) -> None:

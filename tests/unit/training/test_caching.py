@@ -127,6 +127,7 @@ def test_views_of_another_form_are_made_anew(tmp_path: Path) -> None:
     cached(make())
     assert kept(tmp_path / "run") == before
     assert cached(make(), precision="bf16").source.store.dtype == "float16"  # type: ignore[attr-defined]
+    assert cached(make(), precision="fp16").source.store.dtype == "float16"  # type: ignore[attr-defined]
     assert [2 * len(half) for half in kept(tmp_path / "run").values()] == [len(full) for full in before.values()]
 
 

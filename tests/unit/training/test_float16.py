@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from toyjoint import make_joint_job
 from toytraining import Watcher, make_job
-from torch import Tensor, nn
 
 from ncdcli.errors import Interrupted, NcdError
 from ncdcli.joint.kinds import TabularNcd

@@ -67,6 +67,15 @@ def test_two_processes_learn_the_same(fit: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick_processes")
+def test_two_processes_leave_out_the_same_steps_in_float16(fit: Any, tmp_path: Path) -> None:
+    """The first gradients overflow. Were one process to step where the other does not, their weights would part."""
+    config = PretrainConfig(objective=GCD, epochs=3, batch_size=16, gradient_clip=0.5, precision="fp16")
+    one, two = (fit(str(n), config, backbone=Mlp(hidden=(16,), dim=8), processes=n) for n in (1, 2))
+    assert two["loss_scale"] == one["loss_scale"] / 2 < 2.0**15
+    assert two["metrics"]["loss"] == pytest.approx(one["metrics"]["loss"], rel=2 * 2**-11)
+
+
+@pytest.mark.usefixtures("quick_processes")
 def test_two_processes_stop_together_and_go_on_alone(fit: Any, tmp_path: Path) -> None:
     config = PretrainConfig(objective=GCD, epochs=200, batch_size=16)
     backbone = Mlp(hidden=(16,), dim=8)
