@@ -132,7 +132,9 @@ class Table(SourceSection):
     )
     missing: tuple[str, ...] = Field(("", "?", "NA", "NaN", "nan", "null"), description="cells that mean: no value")
     impute: Literal["median", "mean", "zero"] = Field("median", description="what stands in for a missing number")
-    scaling: Literal["zscore", "minmax", "none"] = Field("zscore", description="of numbers, fitted on training rows")
+    scaling: Literal["zscore", "minmax", "minmax_all", "none"] = Field(
+        "zscore", description="of numbers, fitted on training rows; minmax_all: by the range of all columns together"
+    )
 
 
 class Embeddings(SourceSection):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -55,9 +55,9 @@ class TableEncoder:
     """Encodes rows of a table as float32 vectors.
 
     Constant columns are dropped. One-hot columns are not scaled. Scaling is by mean and standard deviation (`zscore`)
-    or by least and greatest value (`minmax`: new rows may lie outside 0..1). A date becomes the days since the earliest
-    one, and sine and cosine of where it stands in the year, the week and the day, as far as the training rows go round
-    them.
+    or by least and greatest value (new rows may lie outside 0..1), of a column (`minmax`) or of all (`minmax_all`). A
+    date becomes the days since the earliest one, and sine and cosine of where it stands in the year, the week and the
+    day, as far as the training rows go round them.
     """
 
     columns: tuple[str, ...]  # all feature columns of the training rows
@@ -89,6 +89,10 @@ class TableEncoder:
             found = _fit_numbers(name, frame[name].to_numpy(np.float64)[rows], inputs)
             numeric += found
             dropped += [] if found else [name]
+        if inputs.scaling == "minmax_all" and numeric:
+            low = min(column.offset for column in numeric)
+            high = max(column.offset + column.scale for column in numeric)
+            numeric = [replace(column, offset=low, scale=high - low) for column in numeric]
         for name in inputs.categorical:
             categories = _fit_categories(frame[name].iloc[rows])
             categorical += [CategoricalColumn(name, categories)] if categories else []
@@ -274,7 +278,7 @@ def _fit_numeric(name: str, values: NDArray[np.float64], inputs: TableInputs) ->
         return None
     if inputs.scaling == "zscore":
         return NumericColumn(name, fill, float(filled.mean()), float(filled.std()))
-    if inputs.scaling == "minmax":
+    if inputs.scaling in ("minmax", "minmax_all"):
         return NumericColumn(name, fill, low, high - low)
     return NumericColumn(name, fill, 0.0, 1.0)
 

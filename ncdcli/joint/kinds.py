@@ -181,6 +181,9 @@ class TabularNcd(JointSection):
     top_k_of: Literal["half_batch", "pool"] = Field(
         "half_batch", description="of half the samples in the batch (2022), or of its pool samples (2024)"
     )
+    least_positives: Annotated[Literal[0, 1], ADDED] = Field(
+        1, description="of each sample, where the share comes to less than one; 0: as in the released code"
+    )
     classifier_weight: float = Field(0.8, ge=0, le=1, description="w₁: of cross-entropy; 1 − w₁ of its consistency")
     clustering_weight: float = Field(0.8, ge=0, le=1, description="w₂: of the loss on pairs; 1 − w₂ of its consistency")
     neighbours: int = Field(5, ge=1, description="nearest samples, of which a view is drawn towards one")

@@ -13,9 +13,10 @@ the published figures of 2024 come from the code, so from `top_k_unit: percent`,
 begins. They are what one positive gives: here 72, 62 and 61 % on Optdigits, Pendigits and Letter (published 73, 57,
 62), where the share of 2022 gives 99, 85 and 76 % (published then: –, 86, 72). The text's 47 % give 40, 40 and 28 %.
 
-Where we differ: each sample has one positive at least (that code may come to none, so that nothing holds clusters
-together); a sample and its view go through the network together, and share the statistics of batch norm; categories of
-a column are taken from the neighbours as a whole, and not place by place of the one-hot code, which may set none.
+Where we differ: each sample has one positive at least, unless `least_positives` is 0 (that code may come to none, so
+that nothing holds clusters together); a sample and its view go through the network together, and share the statistics
+of batch norm; categories of a column are taken from the neighbours as a whole, and not place by place of the one-hot
+code, which may set none.
 """
 
 from __future__ import annotations
@@ -116,9 +117,10 @@ class TabularNcd(JointMethod):
         return torch.stack(losses).sum(), {name: part.detach() for name, part in parts.items()}
 
     def positives(self, size: int, pool: int) -> int:
-        """How many of the `pool` samples in a batch of `size` are of the class of one of them; one at least."""
+        """How many of the `pool` samples in a batch of `size` are of the class of one of them."""
         share = self.config.top_k / (100 if self.config.top_k_unit == "percent" else 1)
-        return max(int(share * (pool if self.config.top_k_of == "pool" else size / 2)), 1)
+        positives = int(share * (pool if self.config.top_k_of == "pool" else size / 2))
+        return max(positives, self.config.least_positives)
 
     def logits(self, features: Tensor) -> Tensor:
         return self.head(features)

@@ -98,6 +98,9 @@ class Mlp(BackboneSection):
     dim: int = Field(64, ge=1, description="embedding size")
     dropout: float = Field(0.0, ge=0, lt=1, description="fraction of features set to 0 in training")
     batch_norm: Annotated[bool, ADDED] = Field(True, description="after the activation of each hidden layer")
+    activation: Annotated[Literal["relu", "sigmoid", "tanh", "none"], ADDED] = Field(
+        "relu", description="of each hidden layer"
+    )
 
 
 class Identity(BackboneSection):

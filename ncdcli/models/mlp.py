@@ -12,12 +12,15 @@ from ncdcli.errors import RecipeError
 from ncdcli.models.backbone import Backbone, ImagePreparation, InputSpec
 from ncdcli.models.kinds import Mlp as Config
 
+ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "none": nn.Identity}  # in place of the ReLU
+
 
 class Mlp(Backbone):
-    """Linear, ReLU, batch norm and dropout for each hidden layer, then a linear layer to the embedding.
+    """Linear, ReLU (or another `activation`), batch norm and dropout for each hidden layer, then a linear layer.
 
     The encoder of PBN (Troisemaine et al., DMKD 2024) has this order; its widths are 3/4 and 1/2 of the inputs. That of
-    TabularNCD (ICKG 2022) has as many as inputs everywhere, and no batch norm.
+    TabularNCD (ICKG 2022) has as many as inputs everywhere, no batch norm, and dropout before the activation, which is
+    the same for a ReLU.
     """
 
     def __init__(self, config: Config, inputs: InputSpec) -> None:
@@ -31,7 +34,7 @@ class Mlp(Backbone):
             self.preparation = ImagePreparation(None, mean=(0.5,) * channels, std=(0.5,) * channels, channels=channels)
         self.n_inputs, self.dim, self.dropout = prod(inputs.shape), config.dim, config.dropout
         self.widths = [self.n_inputs, *(layer_width(width, self.n_inputs) for width in config.hidden), self.dim]
-        self.batch_norm = config.batch_norm
+        self.batch_norm, self.activation = config.batch_norm, config.activation
         self.layers = nn.Sequential(nn.Flatten(), *self._layers(self.widths))
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -46,7 +49,8 @@ class Mlp(Backbone):
         *hidden, last = pairwise(widths)
         layers: list[nn.Module] = []
         for before, after in hidden:
-            layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+            other = ACTIVATIONS.get(self.activation)
+            layers += [nn.Linear(before, after), nn.ReLU(inplace=True) if other is None else other()]
             layers += [nn.BatchNorm1d(after)] if self.batch_norm else []
             layers += [nn.Dropout(self.dropout)]
         return [*layers, nn.Linear(*last)]

@@ -33,6 +33,12 @@ def test_scaling_agrees_with_scikit_learn_and_sees_training_rows_only(scaling, r
     np.testing.assert_allclose(encoded, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_all_columns_can_share_one_range_as_pixels_do():
+    data = inputs(a=[0.0, 51, 0, 102, 500], b=[255.0, 0, 0, 51, 0], c=[7.0] * 5, scaling="minmax_all")
+    encoded = TableEncoder.fit(data, ALL).transform(data)
+    np.testing.assert_allclose(encoded, np.array([[0, 255], [51, 0], [0, 0], [102, 51], [500, 0]]) / 255, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("impute", "fill"), [("median", 2.0), ("mean", 4.0), ("zero", 0.0)])
 def test_missing_values_are_filled_from_training_rows(impute, fill):
     data = inputs(x=[1.0, 2.0, 9.0, np.nan, 1000.0], impute=impute, scaling="none")

@@ -56,6 +56,10 @@ def test_with_fewer_rows_than_positives_all_pairs_are_together() -> None:
     assert nearest_pairs(rows, 7).tolist() == [[i != j for j in range(3)] for i in range(3)]
 
 
+def test_without_positives_no_pair_is_together() -> None:
+    assert not nearest_pairs(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), 0).any()
+
+
 def test_the_loss_on_pairs_is_their_mean_binary_cross_entropy() -> None:
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.randn(7, 3, generator=generator).softmax(1)
@@ -75,6 +79,8 @@ def test_the_loss_on_pairs_is_their_mean_binary_cross_entropy() -> None:
         ({"top_k": 0.47, "top_k_unit": "fraction", "top_k_of": "pool"}, 119),  # as the text of 2024 has it
         ({"top_k": 0.47, "top_k_of": "pool"}, 1),  # as its code reads the same number
         ({"top_k": 0.1, "top_k_of": "pool"}, 1),  # one at least
+        ({"top_k": 0.1, "top_k_of": "pool", "least_positives": 0}, 0),  # or none, as its code has it
+        ({"top_k": 0.47, "top_k_of": "pool", "least_positives": 0}, 1),
     ],
 )
 def test_the_published_readings_of_top_k(fields: dict[str, Any], expected: int) -> None:

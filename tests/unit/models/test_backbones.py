@@ -65,6 +65,8 @@ def test_mlp_has_layers_in_fractions_of_its_inputs_and_a_mirror() -> None:
     plain = build_backbone(Mlp(hidden=(1.0,), dim=3, batch_norm=False), InputSpec("tables", (4,)))
     assert [type(module).__name__ for module in plain.layers] == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
     assert [type(module).__name__ for module in plain.mirror()] == ["Linear", "ReLU", "Dropout", "Linear"]
+    other = build_backbone(Mlp(hidden=(4,), dim=3, activation="sigmoid"), InputSpec("tables", (4,)))
+    assert [type(module).__name__ for module in other.layers][2] == "Sigmoid"
 
 
 def test_a_vit_trains_its_last_block_only_and_not_its_norm() -> None:
