@@ -184,6 +184,10 @@ class TabularNcd(JointSection):
     least_positives: Annotated[Literal[0, 1], ADDED] = Field(
         1, description="of each sample, where the share comes to less than one; 0: as in the released code"
     )
+    statistics: Annotated[Literal["shared", "own"], ADDED] = Field(
+        "shared", description="batch norm's: of samples and views together, or of samples, labelled views and pool "
+        "views each, as in the code of 2024"
+    )  # fmt: skip
     classifier_weight: float = Field(0.8, ge=0, le=1, description="w₁: of cross-entropy; 1 − w₁ of its consistency")
     clustering_weight: float = Field(0.8, ge=0, le=1, description="w₂: of the loss on pairs; 1 − w₂ of its consistency")
     neighbours: int = Field(5, ge=1, description="nearest samples, of which a view is drawn towards one")

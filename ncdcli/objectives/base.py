@@ -40,6 +40,7 @@ class Objective(nn.Module):
     refreshes: bool = False  # `refresh` is called when an epoch begins
     turns: bool = False  # images are turned: the second view by 90°, the third by 180°, the fourth by 270°
     makes_views: bool = False  # the source gives one view of each sample, and `make_views` the second one
+    group_turns: Sequence[int] = ()  # the `groups` of a batch go through the backbone in these turns, and not together
 
     def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:
         super().__init__()
@@ -87,6 +88,10 @@ class Objective(nn.Module):
         `rows` (b, n_inputs) are the prepared inputs. It is the same in every process; what it keeps lies in buffers.
         """
         raise NotImplementedError
+
+    def groups(self, labels: Tensor) -> tuple[Tensor, ...]:
+        """With `group_turns`, one (views · b,) tensor: the group that each row is in, from 0."""
+        return ()
 
     def after_step(self, backbone: Backbone) -> None:
         """What follows each optimizer step that is taken: unit lengths, moving averages.

@@ -25,7 +25,7 @@ from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, Plans, n_batches
 from ncdcli.training.steps import Steps
 from ncdcli.training.streams import Key, generator, torch_seeded
-from ncdcli.training.views import EachSize, Views
+from ncdcli.training.views import Views, shown_backbone
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -54,8 +54,8 @@ class Trainer:
             job.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
-        crops = self.config.augment.small_crops
-        self.backbone = set_up(fabric, EachSize(job.backbone) if crops else job.backbone)
+        how = {"crops": self.config.augment.small_crops > 0, "turns": job.objective.group_turns}
+        self.backbone = set_up(fabric, shown_backbone(job.backbone, **how, processes=fabric.world_size))
         self.objective = set_up_objective(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
@@ -156,7 +156,7 @@ class Trainer:
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
         drawn = (self.job.stream, Key.DROPOUT, *key)
         with torch_seeded(*drawn, device=self.fabric.device) if self.draws else nullcontext():
-            features = self._embed(inputs, small, counts)
+            features = self._embed(inputs, small, counts, *self.job.objective.groups(labels))
             seen = self._seen(inputs, clean, counts, positions, phase)
             loss, parts_of_loss = self.objective(features, labels, **seen)
         if self.steps.take(loss, phase):
@@ -171,10 +171,10 @@ class Trainer:
         last = self.job.backbone.channels_last and inputs.ndim == 4
         return inputs.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
-    def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int]) -> list[Tensor]:
+    def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int], *groups: Tensor) -> list[Tensor]:
         """(b, dim) features of each view of the whole batch, those of small crops last."""
         if small is None:
-            return gather_views(self.fabric, self.backbone(inputs), counts)
+            return gather_views(self.fabric, self.backbone(inputs, *groups), counts)
         sizes = self.backbone(inputs, self._ordered(small))
         return [view for features in sizes for view in gather_views(self.fabric, features, counts)]
 

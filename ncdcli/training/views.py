@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ncdcli.errors import NcdError
 from ncdcli.models.backbone import Backbone, ImagePreparation
 from ncdcli.objectives.kinds import Augment
 from ncdcli.training.augment import Column, augment_images, normalise, small_crops
@@ -37,6 +38,37 @@ class EachSize(nn.Module):
     def forward(self, inputs: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
         """(views · b, dim) and (small crops · b, dim); batch norms see one size after the other."""
         return self.backbone(inputs), self.backbone(small)
+
+
+class InPasses(nn.Module):
+    """A backbone that embeds the groups of a batch in turn, so that batch norms see one after the other.
+
+    A group may have several turns: its features are those of the last, and the others move the averages of batch norm.
+    """
+
+    def __init__(self, backbone: Backbone, turns: Sequence[int]) -> None:
+        super().__init__()
+        self.backbone, self.turns = backbone, tuple(turns)
+
+    def forward(self, inputs: Tensor, groups: Tensor) -> Tensor:
+        """(n, dim) features of (n, …) inputs, each in its group (n,); a group of one row has no spread, and joins 0."""
+        groups = torch.where(groups.bincount()[groups] > 1, groups, 0)
+        order = groups.argsort(stable=True)
+        parts = inputs[order].split(groups.bincount(minlength=max(self.turns) + 1).tolist())
+        features = {}
+        for number, group in enumerate(self.turns):
+            last = group not in self.turns[number + 1 :]
+            if len(parts[group]):
+                with torch.set_grad_enabled(last and torch.is_grad_enabled()):
+                    features[group] = self.backbone(parts[group])
+        return torch.cat([features[group] for group in sorted(features)])[order.argsort()]
+
+
+def shown_backbone(backbone: Backbone, *, crops: bool, turns: Sequence[int], processes: int) -> nn.Module:
+    """The backbone, as it takes the views of a batch. NcdError where several processes cannot."""
+    if turns and processes > 1:
+        raise NcdError("samples and views with statistics of their own are for one process", hint="--devices 1")
+    return InPasses(backbone, turns) if turns else EachSize(backbone) if crops else backbone
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,22 @@ from torch.nn import functional as F
 from toyjoint import answers, blobs, make_joint_job
 from toytraining import Watcher
 
-from ncdcli.errors import Interrupted
+from ncdcli.errors import Interrupted, NcdError
 from ncdcli.joint.base import Task
 from ncdcli.joint.interpolation import Recent, views_between
 from ncdcli.joint.kinds import TabularNcd as Config
 from ncdcli.joint.tabular_ncd import TabularNcd, nearest_pairs, pair_loss
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import ncd_task_agnostic, ncd_task_aware
+from ncdcli.models.backbone import Backbone, InputSpec
+from ncdcli.models.build import build_backbone
 from ncdcli.models.kinds import Mlp
 from ncdcli.objectives.kinds import Augment, Optimizer
 from ncdcli.pipeline.context import Resources
 from ncdcli.training.launch import launch
 from ncdcli.training.loop import train
 from ncdcli.training.monitor import LocalMonitor
+from ncdcli.training.views import shown_backbone
 
 PLAIN: dict[str, Any] = {"setting": "ncd", "augment": Augment()}
 
@@ -85,6 +88,39 @@ def test_the_loss_on_pairs_is_their_mean_binary_cross_entropy() -> None:
 )
 def test_the_published_readings_of_top_k(fields: dict[str, Any], expected: int) -> None:
     assert made(**fields).positives(512, 254) == expected
+
+
+def small_backbone() -> Backbone:
+    return build_backbone(Mlp(hidden=(6,), dim=3), InputSpec("tables", (4,))).train()
+
+
+def test_samples_and_views_can_have_batch_statistics_of_their_own() -> None:
+    """As in the code of 2024, whose averages follow the views of the pool most: it embeds them twice."""
+    labels = torch.tensor([0, -1, 2, -1, -1])
+    method = made(statistics="own")
+    (groups,) = method.groups(labels)
+    assert groups.tolist() == [0] * 5 + [2, 1, 2, 1, 1]
+    assert (made().groups(labels), made().group_turns) == ((), ())
+    backbone, alone = small_backbone(), small_backbone()
+    alone.load_state_dict(backbone.state_dict())
+    rows = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+    shown = shown_backbone(backbone, crops=False, turns=method.group_turns, processes=1)
+    found = shown(rows, groups)
+    for group in (0, 1, 2, 1):
+        assert torch.equal(found[groups == group], alone(rows[groups == group]))
+    assert all(torch.equal(value, alone.state_dict()[name]) for name, value in backbone.state_dict().items())
+
+
+def test_a_view_without_others_of_its_kind_shares_the_statistics_of_samples() -> None:
+    backbone = small_backbone()
+    shown = shown_backbone(backbone, crops=False, turns=(0, 1, 2, 1), processes=1)
+    rows = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(shown(rows, torch.tensor([0, 0, 0, 1, 2, 2]))[:4], backbone(rows[:4]))
+
+
+def test_several_processes_have_no_statistics_of_their_own() -> None:
+    with pytest.raises(NcdError, match="for one process"):
+        shown_backbone(small_backbone(), crops=False, turns=(0, 1), processes=2)
 
 
 def slow_losses(method: TabularNcd, features: Any, labels: Any, *, count: int) -> tuple[float, float]:
