@@ -25,7 +25,7 @@ from ncdcli.training.optim import learning_rate
 from ncdcli.training.sampler import EpochPlan, Plans, n_batches
 from ncdcli.training.steps import Steps
 from ncdcli.training.streams import Key, generator, torch_seeded
-from ncdcli.training.views import Views, shown_backbone
+from ncdcli.training.views import Views, for_views
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -54,8 +54,8 @@ class Trainer:
             job.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
-        how = {"crops": self.config.augment.small_crops > 0, "turns": job.objective.group_turns}
-        self.backbone = set_up(fabric, shown_backbone(job.backbone, **how, processes=fabric.world_size))
+        turns, processes = job.objective.group_turns, fabric.world_size
+        self.backbone = set_up(fabric, for_views(job.backbone, job.config.augment, turns=turns, processes=processes))
         self.objective = set_up_objective(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)

@@ -64,11 +64,11 @@ class InPasses(nn.Module):
         return torch.cat([features[group] for group in sorted(features)])[order.argsort()]
 
 
-def shown_backbone(backbone: Backbone, *, crops: bool, turns: Sequence[int], processes: int) -> nn.Module:
+def for_views(backbone: Backbone, augment: Augment, *, turns: Sequence[int], processes: int) -> nn.Module:
     """The backbone, as it takes the views of a batch. NcdError where several processes cannot."""
     if turns and processes > 1:
         raise NcdError("samples and views with statistics of their own are for one process", hint="--devices 1")
-    return InPasses(backbone, turns) if turns else EachSize(backbone) if crops else backbone
+    return InPasses(backbone, turns) if turns else EachSize(backbone) if augment.small_crops else backbone
 
 
 @dataclass(frozen=True)
