@@ -194,6 +194,10 @@ class TrainingConfig(Section):
         description="auto: bf16 where the processor has it, else fp32; bf16 and fp16: products in 16 bits, in fp16 "
         "the backbone's alone and with a scaled loss, for GPUs that have no bf16 (V100, T4)",
     )
+    accumulate: Annotated[int, ADDED] = Field(
+        1, ge=1, description="parts in which a batch passes through the backbone, one after another, where there is "
+        "no memory for all of it: loss and gradients are those of the whole batch, for about a third more time"
+    )  # fmt: skip
     gradient_clip: float | None = Field(None, gt=0, description="greatest norm of a gradient; default: any")
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"

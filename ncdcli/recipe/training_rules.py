@@ -110,6 +110,24 @@ def small_crops_are_compared(training: Training) -> Faults:
         yield (*steps, "small_crops"), message, "set `small_size`, e.g. 18 where images are of 32 pixels, 96 of 224"
 
 
+def parts_are_of_several(training: Training, joint_training: JointTrainingConfig | None) -> Faults:
+    """A part of a batch has two samples at least, and no groups that pass through the backbone in turn."""
+    size, parts = training.config.batch_size, training.config.accumulate
+    steps: Steps = (training.name, "accumulate")
+    if parts > max(size // 2, 1):
+        message = f"{parts} parts of a batch of {size} have less than two samples each"
+        yield steps, message, f"use {size // 2} at most"
+    method = None if joint_training is None else joint_training.method
+    if (
+        parts > 1
+        and training.name == "joint_training"
+        and isinstance(method, TabularNcd)
+        and method.statistics == "own"
+    ):
+        message = "with `statistics: own` a batch passes in parts of another kind already"
+        yield steps, message, "leave it out"
+
+
 def masks_something(training: Training) -> Faults:
     """What tells masked features needs some, and nothing else that changes features."""
     if not training.learnt.masks or training.config.epochs == 0:
@@ -185,6 +203,6 @@ def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig 
 TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
     views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
-    small_crops_are_compared, method_fits_setting, method_has_k, head_is_trained,
+    small_crops_are_compared, parts_are_of_several, method_fits_setting, method_has_k, head_is_trained,
     last_blocks_are_some, cached_views_serve,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from ncdcli.training.gather import any_process, gather_views, set_up, set_up_obj
 from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
+from ncdcli.training.parts import parts_of_batch
 from ncdcli.training.sampler import EpochPlan, Plans, n_batches
 from ncdcli.training.steps import Steps
 from ncdcli.training.streams import Key, generator, torch_seeded
@@ -55,7 +56,7 @@ class Trainer:
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
         turns, processes = job.objective.group_turns, fabric.world_size
-        self.backbone = set_up(fabric, for_views(job.backbone, job.config.augment, turns=turns, processes=processes))
+        self.backbone = set_up(fabric, for_views(job.backbone, job.config, turns=turns, processes=processes))
         self.objective = set_up_objective(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
@@ -173,10 +174,12 @@ class Trainer:
 
     def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int], *groups: Tensor) -> list[Tensor]:
         """(b, dim) features of each view of the whole batch, those of small crops last."""
-        if small is None:
-            return gather_views(self.fabric, self.backbone(inputs, *groups), counts)
-        sizes = self.backbone(inputs, self._ordered(small))
-        return [view for features in sizes for view in gather_views(self.fabric, features, counts)]
+        sizes = (inputs,) if small is None else (inputs, self._ordered(small))
+        found = self.backbone(
+            *sizes, *groups, **parts_of_batch(counts, self.fabric.global_rank, self.config.accumulate)
+        )
+        found = found if isinstance(found, tuple) else (found,)
+        return [view for features in found for view in gather_views(self.fabric, features, counts)]
 
     def _seen(
         self, shown: Tensor, clean: Tensor, counts: list[int], positions: NDArray[np.int64], phase: int

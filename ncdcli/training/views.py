@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from ncdcli.errors import NcdError
 from ncdcli.models.backbone import Backbone, ImagePreparation
-from ncdcli.objectives.kinds import Augment
+from ncdcli.objectives.kinds import Augment, TrainingConfig
 from ncdcli.training.augment import Column, augment_images, normalise, small_crops
 from ncdcli.training.batches import Draw, Source, Vectors
+from ncdcli.training.parts import InParts
 from ncdcli.training.sampler import EpochPlan
 from ncdcli.training.streams import Key, generator
 
@@ -64,11 +65,15 @@ class InPasses(nn.Module):
         return torch.cat([features[group] for group in sorted(features)])[order.argsort()]
 
 
-def for_views(backbone: Backbone, augment: Augment, *, turns: Sequence[int], processes: int) -> nn.Module:
+def for_views(backbone: Backbone, config: TrainingConfig, *, turns: Sequence[int], processes: int) -> nn.Module:
     """The backbone, as it takes the views of a batch. NcdError where several processes cannot."""
     if turns and processes > 1:
         raise NcdError("samples and views with statistics of their own are for one process", hint="--devices 1")
-    return InPasses(backbone, turns) if turns else EachSize(backbone) if augment.small_crops else backbone
+    if turns:
+        return InPasses(backbone, turns)
+    if config.accumulate > 1:
+        return InParts(backbone)
+    return EachSize(backbone) if config.augment.small_crops else backbone
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ncdcli.metrics.scores import ncd_task_agnostic, ncd_task_aware
 from ncdcli.models.backbone import Backbone, InputSpec
 from ncdcli.models.build import build_backbone
 from ncdcli.models.kinds import Mlp
-from ncdcli.objectives.kinds import Augment, Optimizer
+from ncdcli.objectives.kinds import Augment, Optimizer, TrainingConfig
 from ncdcli.pipeline.context import Resources
 from ncdcli.training.launch import launch
 from ncdcli.training.loop import train
@@ -104,7 +104,7 @@ def test_samples_and_views_can_have_batch_statistics_of_their_own() -> None:
     backbone, alone = small_backbone(), small_backbone()
     alone.load_state_dict(backbone.state_dict())
     rows = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
-    shown = for_views(backbone, Augment(), turns=method.group_turns, processes=1)
+    shown = for_views(backbone, TrainingConfig(), turns=method.group_turns, processes=1)
     found = shown(rows, groups)
     for group in (0, 1, 2, 1):
         assert torch.equal(found[groups == group], alone(rows[groups == group]))
@@ -113,14 +113,14 @@ def test_samples_and_views_can_have_batch_statistics_of_their_own() -> None:
 
 def test_a_view_without_others_of_its_kind_shares_the_statistics_of_samples() -> None:
     backbone = small_backbone()
-    shown = for_views(backbone, Augment(), turns=(0, 1, 2, 1), processes=1)
+    shown = for_views(backbone, TrainingConfig(), turns=(0, 1, 2, 1), processes=1)
     rows = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(shown(rows, torch.tensor([0, 0, 0, 1, 2, 2]))[:4], backbone(rows[:4]))
 
 
 def test_several_processes_have_no_statistics_of_their_own() -> None:
     with pytest.raises(NcdError, match="for one process"):
-        for_views(small_backbone(), Augment(), turns=(0, 1), processes=2)
+        for_views(small_backbone(), TrainingConfig(), turns=(0, 1), processes=2)
 
 
 def slow_losses(method: TabularNcd, features: Any, labels: Any, *, count: int) -> tuple[float, float]:
