@@ -40,6 +40,11 @@ class Child:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def end(self, *, timeout: float | None = 0) -> End | None:
         """How it ended, waited for at most `timeout` seconds; None while it goes on."""
         try:
@@ -49,6 +54,10 @@ class Child:
         if self._process.stdin is not None:
             self._process.stdin.close()
         return end_of(code, self._out, self._err)
+
+    def output(self) -> tuple[str, str]:
+        """What it has written to stdout and to stderr so far."""
+        return text_of(self._out), text_of(self._err)
 
     def send(self, number: int) -> None:
         """Send a signal; nothing where the process has ended."""
@@ -73,7 +82,7 @@ def environment(threads: int | None) -> dict[str, str]:
 
 def end_of(code: int, out: IO[bytes], err: IO[bytes]) -> End:
     """The end of a process with this exit code that has written these files."""
-    return End(code) if code == 0 else explain_end(code, _text(out), _text(err))
+    return End(code) if code == 0 else explain_end(code, text_of(out), text_of(err))
 
 
 def explain_end(code: int, out: str, err: str) -> End:
@@ -93,6 +102,7 @@ def explain_end(code: int, out: str, err: str) -> End:
     return End(code, lines[-1])
 
 
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace")
+def text_of(file: IO[bytes]) -> str:
+    """All that a process has written to a file, with its place there, where it goes on writing, left alone."""
+    content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+    return content.decode("utf-8", "replace")

@@ -17,7 +17,7 @@ from glob import glob
 from types import TracebackType
 from typing import Literal
 
-from ncdcli.sweep.children import ANSWERING, Child, End, end_of, environment
+from ncdcli.sweep.children import ANSWERING, Child, End, end_of, environment, text_of
 from ncdcli.sweep.server import READY
 
 # Where there is none of these, `--device auto` is the processor.
@@ -123,6 +123,24 @@ class Fork:
         self._end: End | None = None
         self._instead: Child | None = None
         self._look()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number, as of the last look at it; None where it has not begun."""
+        if self._instead is not None:
+            return self._instead.pid
+        return None if self._pipes is None else self._pipes.told("pid")
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether it is, or will be, a fork; False once the server has failed it."""
+        return self._instead is None
+
+    def output(self) -> tuple[str, str]:
+        """What it has written to stdout and to stderr so far."""
+        if self._instead is not None:
+            return self._instead.output()
+        return text_of(self._out), text_of(self._err)
 
     def end(self, *, timeout: float | None = 0) -> End | None:
         """How it ended, waited for at most `timeout` seconds; None while it goes on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from ncdcli.sweep.preload import modules_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
+import warm
 from lent import Lent
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -25,17 +25,15 @@ TOYS = Path(__file__).parents[1] / "toys"
 
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Server]:
-    """The product's own server, with what training, joint training and clustering of digits need.
+    """A server as the product's own, with what training, joint training and clustering of digits need.
 
     Its forks save what they train as often as can be, and hear of a lost terminal, as what a shell starts, even where
     these tests run under `nohup`.
     """
     modules = [*modules_for(load_recipe("digits-simgcd").recipe, BY_NAME), "often_saved"]
-    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", str(TOYS.parents[1]))]))
-        server = Server(modules, threads=1)
-    signal.signal(signal.SIGHUP, ours)
+        server = warm.Server(modules, threads=1)
     yield server
     server.close()
 

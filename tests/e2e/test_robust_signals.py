@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a lost terminal during real stages that would take minutes, in processes of their own."""
+"""Ctrl-C, SIGTERM and a lost terminal during real stages that would take minutes, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ncdcli.run.folder import RunFolder
 from ncdcli.sweep import forks
-from ncdcli.sweep.children import _text
 from ncdcli.sweep.forks import Fork, Server, can_fork
 
 pytestmark = pytest.mark.slow
@@ -86,13 +86,19 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def lives(group: int) -> bool:
-    """Whether a process of the group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def processes_of(group: int) -> list[int]:
+    """The processes of a group that are left, but for those that only wait for somebody to ask how they ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def two_lines(path: Path) -> bool:
+    return path.read_bytes().count(b"\n") > 1
 
 
 @pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
@@ -117,8 +123,7 @@ def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
     monkeypatch.setattr(forks, "ANSWERING", ())  # it speaks as it does to a person
     run = Fork(["run", "tiny.yaml", "--set", override], forked, threads=1)
     wait_until(lambda: run.end() is None and any(folder.glob(f"runs/tiny/.work/{stage}-*")))
-    assert run._pipes is not None
-    pid = run._pipes.told("pid")
+    pid = run.pid
     assert pid is not None
     begun = processor_seconds(pid)
     wait_until(lambda: processor_seconds(pid) > begun + 0.5)  # the little that it has to import takes less
@@ -127,7 +132,7 @@ def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
     end = run.end(timeout=120)
     assert time.monotonic() - sent < 30  # the stage itself would take many minutes
     assert end is not None
-    out, err = (_text(file) for file in (run._out, run._err))
+    out, err = run.output()
     assert (end.code, out) == (code, "")
     assert err.splitlines()[-2:] == [
         f"error: interrupted in `{stage}`; all before it is saved, `{stage}` itself will start again",
@@ -139,20 +144,30 @@ def test_long_stage_stops_at_once_and_nothing_before_it_is_lost(
     assert found.manifest(stage) is None
 
 
-def test_signal_to_all_processes_of_a_training_saves_its_state(tmp_path: Path, start: Start) -> None:
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_signal_to_all_processes_of_a_training_saves_its_state(
+    tmp_path: Path, forked: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a batch system or a closed terminal sends it: the processes that train get it as well."""
     (tmp_path / "tiny.yaml").write_text(TRAINING)
-    process = start(tmp_path, "pretrain tiny.yaml --devices 2")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forks, "ANSWERING", ())
+    run = Fork(["pretrain", "tiny.yaml", "--devices", "2"], forked, threads=1)
     metrics = "runs/tiny/.work/pretrain-*/metrics.jsonl"
-    wait_until(lambda: any(path.read_bytes().count(b"\n") > 1 for path in tmp_path.glob(metrics)))
-    os.killpg(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 143, err
+    wait_until(lambda: run.end() is None and any(two_lines(path) for path in tmp_path.glob(metrics)))
+    pid = run.pid
+    assert pid is not None
+    assert len(processes_of(pid)) > 2
+    os.killpg(pid, signal.SIGTERM)
+    end = run.end(timeout=120)
+    assert end is not None
+    _, err = run.output()
+    assert end.code == 143, err
     assert err.splitlines()[-2:] == [
         "error: interrupted in `pretrain`; state saved",
         "to go on: ncd pretrain tiny.yaml --devices 2",
     ]
-    wait_until(lambda: not lives(process.pid))
+    wait_until(lambda: not processes_of(pid))
 
 
 def test_signal_while_processes_start_leaves_none_behind(tmp_path: Path, start: Start) -> None:
@@ -166,4 +181,4 @@ def test_signal_while_processes_start_leaves_none_behind(tmp_path: Path, start: 
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
     assert err.splitlines()[-1] == "to go on: ncd pretrain tiny.yaml --devices 2"
-    wait_until(lambda: not lives(process.pid))
+    wait_until(lambda: not processes_of(process.pid))

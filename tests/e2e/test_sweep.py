@@ -1,19 +1,18 @@
-"""`ncd sweep` on small digits: the whole of it, and signals to processes of its own."""
+"""`ncd sweep` on small digits: the whole of it, and signals to its processes."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ncdcli.sweep.forks import can_fork
+from ncdcli.sweep import forks
+from ncdcli.sweep.forks import Fork, Server, can_fork
 
 pytestmark = pytest.mark.slow
 
@@ -43,16 +42,15 @@ pretrain: {objective: {kind: cross_entropy}, epochs: 100000}
 """
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ncdcli", "sweep", *words],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=200)
-    return process.returncode, out, err
+def start(folder: Path, patch: pytest.MonkeyPatch, server: Server, *words: str) -> Fork:
+    """A sweep in a fork, which speaks as it does to a person, with a server of its own."""
+    with patch.context() as here:  # this process is not to be taken for one of the sweep's
+        here.chdir(folder)
+        here.setattr(forks, "ANSWERING", ())
+        sweep = Fork(["sweep", *words], server, threads=1)
+        while sweep.pid is None:
+            assert sweep.end(timeout=0.01) is None
+    return sweep
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -102,29 +100,37 @@ def test_a_failure_is_told_and_ends_with_1(
     assert err.splitlines()[-1].startswith("to go on: ncd sweep s.yaml")
 
 
-def test_ctrl_c_stops_the_runs_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.fixture
+def endless(tmp_path: Path, forked: Server, monkeypatch: pytest.MonkeyPatch) -> Fork:
+    """A sweep whose two runs train side by side."""
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
-    process = start(tmp_path, "s.yaml", "--jobs", "2")
+    sweep = start(tmp_path, monkeypatch, forked, "s.yaml", "--jobs", "2")
     wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2, lines=2)  # in its first, it may not ask
+    assert sweep.end() is None
+    return sweep
 
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, err = finish(process)
 
-    assert code == 130
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_ctrl_c_stops_the_runs_and_says_how_to_go_on(tmp_path: Path, endless: Fork) -> None:
+    assert endless.pid is not None
+    os.killpg(endless.pid, signal.SIGINT)
+    end = endless.end(timeout=200)
+    assert end is not None
+    _, err = endless.output()
+    assert end.code == 130, err
     assert err.splitlines()[-1] == "to go on: ncd sweep s.yaml --jobs 2"
     assert len(list(tmp_path.glob("runs/s/seed=*/.work/pretrain-*/checkpoint.pt"))) == 2
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked for in /proc")
-def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "endless.yaml").write_text(ENDLESS)
-    (tmp_path / "s.yaml").write_text("recipe: endless.yaml\nseeds: 2\n")
-    process = start(tmp_path, "s.yaml", "--jobs", "2")
-    wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/metrics.jsonl", count=2, lines=2)
-
-    process.kill()
-    process.communicate(timeout=60)
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path, endless: Fork) -> None:
+    assert endless.pid is not None
+    assert len(processes_of(tmp_path)) > 2
+    os.kill(endless.pid, signal.SIGKILL)
+    end = endless.end(timeout=60)
+    assert end is not None
+    assert end.code == -signal.SIGKILL
     wait_for(tmp_path, "runs/s/seed=*/.work/pretrain-*/checkpoint.pt", count=2)
     deadline = time.monotonic() + 60
     while processes_of(tmp_path):
@@ -133,17 +139,27 @@ def test_no_run_outlives_a_sweep_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not can_fork("auto"), reason="runs are not forks here")
-def test_no_run_is_lost_with_the_process_that_is_forked(tmp_path: Path) -> None:
+def test_no_run_is_lost_with_the_process_that_is_forked(
+    tmp_path: Path, forked: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     (tmp_path / "s.yaml").write_text("recipe: tiny.yaml\nseeds: 2\n")
-    process = start(tmp_path, "s.yaml", "--json")
+    sweep = start(tmp_path, monkeypatch, forked, "s.yaml", "--json")
     wait_for(tmp_path, "runs/s/seed=0/recipe.yaml")
-    servers = [other for other in processes_of(tmp_path) if b"ncdcli.sweep.server" in (other / "cmdline").read_bytes()]
-    first = min(servers, key=lambda other: int(other.name))  # the others are its forks
-    os.kill(int(first.name), signal.SIGKILL)
+    (server,) = children_of(sweep)  # the run is its child
+    os.kill(server, signal.SIGKILL)
 
-    code, out, err = finish(process)
-    assert (code, [run["state"] for run in json.loads(out)["runs"]]) == (0, ["done"] * 2), err
+    end = sweep.end(timeout=200)
+    assert end is not None
+    out, err = sweep.output()
+    assert (end.code, [run["state"] for run in json.loads(out)["runs"]]) == (0, ["done"] * 2), err
+
+
+def children_of(process: Fork) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        pytest.skip("the system does not tell a process's children")
+    return [int(number) for number in children.read_text().split()]
 
 
 def processes_of(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`ncd tune` on small tables, with real runs; signals go to searches in processes of their own."""
+"""`ncd tune` on small tables, with real runs; signals go to searches in other processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ncdcli.cli.main import main
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.run.lock import hold_lock
 from ncdcli.sweep import forks
-from ncdcli.sweep.forks import Server
+from ncdcli.sweep.forks import Fork, Server, can_fork
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
@@ -102,9 +102,11 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): content for path, content in files.items()}
 
 
-def wait_for(path: Path) -> None:
+def wait_for(path: Path, search: Fork | None = None) -> None:
+    """Return once a search, which goes on, has come so far."""
     deadline = time.monotonic() + 120
     while not path.exists():
+        assert search is None or search.end() is None
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.01)
 
@@ -162,16 +164,19 @@ def test_novel_labels_change_nothing(tmp_path: Path, run_forked: Run) -> None:
     assert {"trials.csv", "best.yaml", "trials/0001-fold-2/evaluate/metrics.json"} <= found[0].keys()
 
 
-def test_a_killed_search_goes_on_to_the_same_end(tmp_path: Path, run_forked: Run) -> None:
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_a_killed_search_goes_on_to_the_same_end(
+    tmp_path: Path, run_forked: Run, forked: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("whole", "killed"):
         write(tmp_path / name)
     answer(run_forked, tmp_path / "whole")
     root = tmp_path / "killed/runs/own-tune"
     for run in ("trials/0000-fold-2", "trials/0001-fold-1"):
-        process = start(tmp_path / "killed")
-        wait_for(root / run / "recipe.yaml")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        monkeypatch.chdir(tmp_path / "killed")
+        search = Fork(["tune", "own.yaml"], forked, threads=1)
+        wait_for(root / run / "recipe.yaml", search)
+        search.kill()
     with (root / "study.log").open("a") as file:
         file.write('{"op_code":5,"half')  # a line that was being written
     answer(run_forked, tmp_path / "killed")

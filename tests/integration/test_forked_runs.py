@@ -60,7 +60,7 @@ def test_a_fork_computes_what_a_new_process_does_byte_for_byte(
     fork, new = (RunFolder(tmp_path / name / "run") for name in ("fork", "new"))  # nothing to link
     process = Fork([*words, str(fork.path)], server, threads=2)
     assert process.end(timeout=200) == End(0)
-    assert process._instead is None
+    assert process.is_forked
     server.close()
     assert Child([*words, str(new.path)], threads=2).end(timeout=200) == End(0)
     assert files(fork) == files(new)

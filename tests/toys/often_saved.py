@@ -1,13 +1,20 @@
-"""Imported by the process that is forked for runs: a checkpoint as often as can be, and what all reports would load.
+"""Imported by the process that is forked for runs: what makes these quick, and a checkpoint as often as can be.
 
-At the usual distance of seconds the runs of tests, as short as they are, would write none.
+At the usual distance of seconds the runs of tests, as short as they are, would write none. Processes that a run starts
+are forks as well: those of a training, and the one that a sweep or a search would have forked.
 """
 
+import pytest
+import quickstart
+import warm
 from PIL import Image
 
 from ncdcli.reports import page
+from ncdcli.sweep import forks
 from ncdcli.training import loop
 
 loop.SAVE_SECONDS, loop.SAVE_SECONDS_WITHIN, loop.SAVE_SHARE, loop.CHECK_BATCHES = 1e-6, 1e-6, 1.0, 2
 Image.init()
 page._environment().get_template("report.html")
+quickstart.train_in(pytest.MonkeyPatch())
+forks.Server = warm.Server

@@ -201,7 +201,7 @@ def test_a_module_that_is_not_there_is_no_reason_not_to_fork(tmp_path: Path) -> 
         run = starter(["wait", str(tmp_path / "run")])
         wait_until(lambda: run.end() is None and pids(tmp_path / "run"))
         assert isinstance(run, Fork)
-        assert run._instead is None
+        assert run.is_forked
         run.kill()
 
 
