@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class PackagedImages:
     white: int  # the greatest value of a pixel, mapped to 255
 
     def __init__(self, config: Any, root: Path) -> None:
-        self._rows: NDArray[np.int64] | None = None
+        pass  # there is nothing to choose, and the file is where the package is
 
     def identity(self, *, content: bool, labels: bool = True) -> str:
         """Digest of the packaged file; by content always: it is small, and its size tells little."""
@@ -76,16 +77,21 @@ class PackagedImages:
             )
         return path
 
-    def _read(self) -> NDArray[np.int64]:
-        if self._rows is None:
-            path = self._path()
-            with gzip.open(path, "rt") as file:
-                try:
-                    rows = np.loadtxt(file, delimiter=",")
-                except ValueError as error:
-                    raise DataError(f"`{path}` cannot be read: {error}", hint=self.install) from error
-            self._rows = rows.astype(np.int64)
-        return self._rows
+    def _read(self) -> NDArray[np.int16]:
+        path = self._path()
+        try:
+            return _rows(path)
+        except ValueError as error:
+            raise DataError(f"`{path}` cannot be read: {error}", hint=self.install) from error
+
+
+@lru_cache(maxsize=2)
+def _rows(path: Path) -> NDArray[np.int16]:
+    """The numbers of a file, read once: each stage of a run asks for them. ValueError where they are none."""
+    with gzip.open(path, "rt") as file:
+        rows = np.loadtxt(file, delimiter=",").astype(np.int16)
+    rows.flags.writeable = False
+    return rows
 
 
 class SklearnDigits(PackagedImages):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +57,31 @@ def resolve_data(data: DataConfig) -> ResolvedData:
 
 def load_card(reference: str) -> Card:
     """The dataset card with this name, or in this file. MissingError with suggestions for an unknown name."""
-    from ncdcli.recipe.source import load_tree, validate
     from ncdcli.shipped import shipped_cards
 
     shipped = shipped_cards()
     if reference in shipped:
-        path = shipped[reference]
-    elif reference.endswith((".yaml", ".yml")) or "/" in reference:
+        return _shipped_card(shipped[reference])
+    if reference.endswith((".yaml", ".yml")) or "/" in reference:
         path = Path(reference).expanduser()
         if not path.is_file():
             raise MissingError(
                 f"the dataset card `{reference}` is not there", hint="`ncd data list` shows the shipped cards"
             )
-    else:
-        hint = did_you_mean(reference, shipped, "`ncd data list` shows the cards")
-        raise MissingError(f"no dataset card is named `{reference}`", hint=hint)
+        return _read_card(path)
+    hint = did_you_mean(reference, shipped, "`ncd data list` shows the cards")
+    raise MissingError(f"no dataset card is named `{reference}`", hint=hint)
+
+
+@cache
+def _shipped_card(path: Path) -> Card:
+    """The card, read once: every stage of a run asks for it, and what is installed stays as it is."""
+    return _read_card(path)
+
+
+def _read_card(path: Path) -> Card:
+    from ncdcli.recipe.source import load_tree, validate
+
     return validate(load_tree(path), Card)
 
 

@@ -8,10 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ncdcli.sweep import forks
+from ncdcli.sweep.forks import Fork, Server, can_fork
+
+Run = Callable[..., tuple[int, str, str]]
 NCD = [sys.executable, "-m", "ncdcli"]
 SLOW_RECIPE = """\
 version: 1
@@ -31,29 +36,43 @@ def wait_for(folder: Path, pattern: str, *, seconds: float = 120.0) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code", "moment"),
-    [
-        pytest.param(signal.SIGINT, 130, "metrics.jsonl", id="SIGINT while it trains"),
-        pytest.param(signal.SIGTERM, 143, "", id="SIGTERM while it imports torch"),
-    ],
-)
-def test_a_signal_saves_the_state_and_the_last_line_goes_on(
-    number: signal.Signals, code: int, moment: str, tmp_path: Path
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_ctrl_c_while_it_trains_saves_the_state_and_the_last_line_goes_on(
+    tmp_path: Path, forked: Server, run_ncd: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a fork, which has imported torch."""
+    (tmp_path / "slow.yaml").write_text(SLOW_RECIPE)
+    monkeypatch.setattr(forks, "ANSWERING", ("--json",))  # it shows its progress
+    process = Fork(["pretrain", "slow.yaml"], forked, threads=1)
+    while process.pid is None:
+        assert process.end(timeout=0.01) is None
+    wait_for(tmp_path, "runs/slow/.work/pretrain-*/metrics.jsonl")
+    process.send(signal.SIGINT)
+    end = process.end(timeout=60)
+    assert end is not None
+    assert_interrupted(end.code, 130, *process.output(), run_ncd)
+
+
+@pytest.mark.slow
+def test_sigterm_while_it_imports_torch_saves_the_state_and_the_last_line_goes_on(tmp_path: Path, run_ncd: Run) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW_RECIPE)
     command = [*NCD, "pretrain", "slow.yaml", "--json"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for(tmp_path, f"runs/slow/.work/pretrain-*/{moment}".rstrip("/"))
-    process.send_signal(number)
+    wait_for(tmp_path, "runs/slow/.work/pretrain-*")
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
+    assert_interrupted(process.returncode, 143, out, err, run_ncd)
+
+
+def assert_interrupted(ended: int, code: int, out: str, err: str, run_ncd: Run) -> None:
+    assert ended == code, err
     assert "ncd pretrain slow.yaml --json" in err.splitlines()[-1]
     assert json.loads(out)["error"]["exit_code"] == code
-    status = subprocess.run([*NCD, "status", "slow", "--json"], cwd=tmp_path, capture_output=True, check=True)
-    states = {stage["stage"]: stage["state"] for stage in json.loads(status.stdout)["stages"]}
+    status = run_ncd("status", "slow", "--json")
+    states = {stage["stage"]: stage["state"] for stage in json.loads(status[1])["stages"]}
+    assert status[0] == 0
     assert (states["split"], states["pretrain"], states["embed"]) == ("done", "interrupted", "missing")
 
 

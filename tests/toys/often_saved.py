@@ -9,12 +9,16 @@ import quickstart
 import warm
 from PIL import Image
 
+from ncdcli.data.kinds import DataConfig
+from ncdcli.data.resolve import open_source
 from ncdcli.reports import page
 from ncdcli.sweep import forks
 from ncdcli.training import loop
 
 loop.SAVE_SECONDS, loop.SAVE_SECONDS_WITHIN, loop.SAVE_SHARE, loop.CHECK_BATCHES = 1e-6, 1e-6, 1.0, 2
 Image.init()
-page._environment().get_template("report.html")
+open_source(DataConfig(card="digits")).listing()
+for name in page._environment().list_templates(extensions=["html"]):
+    page._environment().get_template(name)
 quickstart.train_in(pytest.MonkeyPatch())
 forks.Server = warm.Server
