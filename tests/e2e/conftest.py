@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ncdcli.cli.main import main
 from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.sweep import forks
@@ -18,6 +21,7 @@ from ncdcli.sweep.preload import modules_for
 sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
 import warm
+from finished import RECIPE, Ncd, Result
 from lent import Lent
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -50,3 +54,40 @@ def run_forked(
         return run_ncd(*words)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `tiny.yaml` and its finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    before = Path.cwd()
+    os.chdir(folder)
+    with pytest.raises(SystemExit) as end:
+        main(["run", "tiny.yaml", "--quiet", "--json"])
+    os.chdir(before)
+    assert end.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def ncd(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ncd:
+    """Runs a command line in a copy of the finished folder."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+    def call(line: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(shlex.split(line))
+        captured = capfd.readouterr()
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def fresh(ncd: Ncd) -> Ncd:
+    """The same without the run."""
+    shutil.rmtree("runs")
+    return ncd

@@ -1,9 +1,10 @@
+"""Interrupted stages go on from what they saved; what has to be done again is."""
+
 from __future__ import annotations
 
 import json
 import os
 import signal
-import threading
 
 import pytest
 import toystages
@@ -13,7 +14,6 @@ from ncdcli.pipeline import runner
 from ncdcli.pipeline.context import SilentProgress
 from ncdcli.pipeline.failure import resume_command
 from ncdcli.pipeline.runner import execute
-from ncdcli.pipeline.signals import StopSignals
 
 
 def interrupt(number):
@@ -241,41 +241,6 @@ def test_error_caused_by_the_signal_counts_as_interruption(toy, hooks):
         toy.execute()
 
 
-def test_handlers_are_put_back(toy, hooks):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    inside = []
-    hooks["split"] = lambda context: inside.append(signal.getsignal(signal.SIGINT))
-    toy.execute()
-    assert inside[0] is not before[0]
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
-def test_other_threads_leave_the_handlers_alone(toy):
-    errors = []
-
-    def work():
-        try:
-            toy.execute()
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert errors == []
-    assert toy.plan().nothing_to_do
-
-
-def test_first_signal_is_announced_once():
-    names = []
-    with StopSignals(names.append) as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested()
-        assert stop.exit_code == 143
-    assert names == ["SIGTERM"]
-
-
 def test_finished_work_is_only_put_in_place(toy, calls):
     """A crash between the manifest and the rename costs nothing but the rename."""
     toy.execute()
@@ -300,13 +265,3 @@ def test_damaged_finished_work_is_not_put_in_place(toy, calls):
     toy.execute()
     assert calls == ["train"]
     assert (toy.run.path / "train/model.json").read_bytes() == expected
-
-
-def test_nohup_is_respected():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopSignals() as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert not stop.requested()
-    finally:
-        signal.signal(signal.SIGHUP, before)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from ncdcli.pipeline.signals import StopSignals
 
 INSIDE_EXEC = """
 import os, signal, sys
@@ -89,3 +93,48 @@ with signals.StopSignals() as stop:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("asked SIGINT\n", 0), done.stderr
+
+
+def test_handlers_are_put_back(toy, hooks):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    inside = []
+    hooks["split"] = lambda context: inside.append(signal.getsignal(signal.SIGINT))
+    toy.execute()
+    assert inside[0] is not before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_other_threads_leave_the_handlers_alone(toy):
+    errors = []
+
+    def work():
+        try:
+            toy.execute()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
+    assert toy.plan().nothing_to_do
+
+
+def test_first_signal_is_announced_once():
+    names = []
+    with StopSignals(names.append) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested()
+        assert stop.exit_code == 143
+    assert names == ["SIGTERM"]
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)
