@@ -21,12 +21,13 @@ from ncdcli.recipe.shape import kinds_of
 from ncdcli.words import either
 
 CASES = Path(__file__).parent / "cases"
+QUICK_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_cases() -> list[Any]:
     cases = []
     for path in sorted(CASES.glob("*.yaml")):
-        for name, case in yaml.safe_load(path.read_text("utf-8")).items():
+        for name, case in yaml.load(path.read_text("utf-8"), Loader=QUICK_LOADER).items():
             cases.append(pytest.param(case, id=f"{path.stem}-{name}"))
     return cases
 

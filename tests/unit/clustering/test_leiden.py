@@ -1,17 +1,18 @@
 import random
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import Leiden
+from ncdcli.clustering.leiden import cluster, neighbour_weights
 from ncdcli.errors import DataError, RecipeError
 from ncdcli.metrics.contingency import contingency
 from ncdcli.metrics.scores import adjusted_rand
 
-igraph = pytest.importorskip("igraph", reason="extra `leiden` is not installed")
-
-from ncdcli.clustering.leiden import cluster, neighbour_weights  # noqa: E402
+# Not imported here: with it comes matplotlib, in every process that collects these tests.
+pytestmark = pytest.mark.skipif(find_spec("igraph") is None, reason="extra `leiden` is not installed")
 
 
 def blobs(seed=0, *, k=5, each=30, d=6, spread=8.0):
