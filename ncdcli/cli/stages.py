@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -76,17 +76,7 @@ def add_stage_commands(app: typer.Typer) -> None:
 
 def _function(command: StageCommand) -> Callable[..., None]:
     """The function that Typer calls: all stage commands share its signature."""
-    require = typer.Option(
-        None,
-        "--require",
-        metavar="SCORE>=NUMBER",
-        help="Exit with 6 unless the score meets the bound, e.g. 'gcd_v2.unlabelled.novel>=0.75'; or unless all are "
-        "near what the recipe expects: 'expected'. Repeatable.",
-        hidden="evaluate" not in command.stages,
-    )
-    until = typer.Option(
-        None, "--until", metavar="STAGE", help="Stop after this stage.", hidden=len(command.stages) < 2
-    )
+    until, require = _until_option(command), _require_option(command)
 
     def function(
         context: typer.Context,
@@ -127,6 +117,24 @@ def _function(command: StageCommand) -> Callable[..., None]:
         run_stages(request, session)
 
     return function
+
+
+def _until_option(command: StageCommand) -> Any:
+    """Shown where there is a stage to stop after."""
+    hidden = len(command.stages) < 2
+    return typer.Option(None, "--until", metavar="STAGE", help="Stop after this stage.", hidden=hidden)
+
+
+def _require_option(command: StageCommand) -> Any:
+    """Shown where there are scores."""
+    return typer.Option(
+        None,
+        "--require",
+        metavar="SCORE>=NUMBER",
+        help="Exit with 6 unless the score meets the bound, e.g. 'gcd_v2.unlabelled.novel>=0.75'; or unless all are "
+        "near what the recipe expects: 'expected'. Repeatable.",
+        hidden="evaluate" not in command.stages,
+    )
 
 
 def _stages(command: StageCommand, until: str | None) -> tuple[str, ...]:

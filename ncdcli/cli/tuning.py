@@ -31,6 +31,30 @@ PACKAGE = Package("optuna", "pip install 'ncd-cli[tune]'")
 SAMPLERS = ("tpe", "random")
 NEEDING = ("split", "pretrain", "embed", "cluster")  # stages that need something which may not be there
 
+TuneRecipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe with a `tune` section: a file, or the name of a shipped one.",
+        autocompletion=options.complete_targets,
+        show_default=False,
+    ),
+]
+RootOption = Annotated[
+    Path | None, typer.Option("--root", metavar="PATH", help="Folder of the trials; default `runs/NAME-tune`.")
+]
+TrialsOption = Annotated[
+    int | None, typer.Option("--trials", metavar="N", min=1, help="Trials in all; default: the recipe's.")
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Begin no trial after so long.")
+]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trials at a time.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the folds and of what is drawn.")]
+SamplerOption = Annotated[
+    str | None, typer.Option("--sampler", metavar="NAME", help="tpe or random; default: the recipe's.")
+]
+
 
 def add_tune_command(app: typer.Typer) -> None:
     """Register `tune`."""
@@ -39,30 +63,14 @@ def add_tune_command(app: typer.Typer) -> None:
 
 def tune(
     context: typer.Context,
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE",
-            help="A recipe with a `tune` section: a file, or the name of a shipped one.",
-            autocompletion=options.complete_targets,
-            show_default=False,
-        ),
-    ],
-    root: Annotated[
-        Path | None, typer.Option("--root", metavar="PATH", help="Folder of the trials; default `runs/NAME-tune`.")
-    ] = None,
+    recipe: TuneRecipe,
+    root: RootOption = None,
     overrides: options.SetOption = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", metavar="N", min=1, help="Trials in all; default: the recipe's.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Begin no trial after so long.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Trials at a time.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the folds and of what is drawn.")] = 0,
-    sampler: Annotated[
-        str | None, typer.Option("--sampler", metavar="NAME", help="tpe or random; default: the recipe's.")
-    ] = None,
+    trials: TrialsOption = None,
+    timeout: TimeoutOption = None,
+    jobs: JobsOption = 1,
+    seed: SeedOption = 0,
+    sampler: SamplerOption = None,
     dry_run: options.DryRunOption = False,
     device: options.DeviceOption = "auto",
     workers: options.WorkersOption = 0,

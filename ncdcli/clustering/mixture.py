@@ -153,18 +153,24 @@ def fit_mixture(
         done += 1
         weights = found.counts / len(pool) if len(pool) else mixture.weights
         mixture = estimate(held + found, kind, before=mixture, least=least, weights=weights)
-        found, total = _none(rows, kind, k), 0.0
-        for part in blocks(len(pool)):
-            joint = mixture.log_joint(pool[part])
-            of_rows = logsumexp(joint, axis=1, keepdims=True)
-            found += Moments.of(pool[part], np.exp(joint - of_rows), kind)
-            total += float(of_rows.sum())
+        found, total = _expected(mixture, pool, kind)
         total += _own_density(mixture, own, labels[~free])
         converged = abs(total / max(n, 1) - before) < tolerance
         before = total / max(n, 1)
     answer = labels.copy()
     answer[free] = most_probable(mixture, pool)
     return Fit(mixture, answer, before, done, converged)
+
+
+def _expected(mixture: Mixture, pool: Matrix, kind: str) -> tuple[Moments, float]:
+    """What the rows add to each component, each in the shares that the mixture expects, and their log-likelihood."""
+    found, total = _none(pool, kind, len(mixture.weights)), 0.0
+    for part in blocks(len(pool)):
+        joint = mixture.log_joint(pool[part])
+        of_rows = logsumexp(joint, axis=1, keepdims=True)
+        found += Moments.of(pool[part], np.exp(joint - of_rows), kind)
+        total += float(of_rows.sum())
+    return found, total
 
 
 def most_probable(mixture: Mixture, rows: Matrix) -> NDArray[np.int64]:
