@@ -89,10 +89,14 @@ class Case:
 def drawn(embeddings: np.ndarray, classes: np.ndarray, n_known: int, *, seed: int, most: int) -> Case:
     """At most `most` of the rows, and half of those of known classes labelled."""
     rng = np.random.default_rng([1, seed])
-    if len(classes) > most:
-        rows = np.sort(rng.choice(len(classes), most, replace=False))
-        embeddings, classes = embeddings[rows], classes[rows]
-    return Case(embeddings, classes, n_known, (classes < n_known) & (rng.random(len(classes)) < 0.5))
+    rows = chosen_rows(len(classes), rng, most)
+    classes = classes[rows]
+    return Case(embeddings[rows], classes, n_known, (classes < n_known) & (rng.random(len(classes)) < 0.5))
+
+
+def chosen_rows(n: int, rng: np.random.Generator, most: int) -> np.ndarray:
+    """All rows, or `most` of them, ascending."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
@@ -130,8 +134,11 @@ def cases(folder: Path | None, runs: list[Path], *, seeds: int, most: int) -> It
         recipe = json.loads((run / "run.json").read_text("utf-8"))
         name = str(recipe.get("name", run.name)).rsplit("-seed", 1)[0]
         if (model.get("training") or {}).get("objective", "none") != "none":
-            labelled = samples.roles[rows] == "labelled"
-            yield f"{name} (trained)", recipe_seed(run), Case(embeddings, classes[rows], len(samples.known), labelled)
+            seed = recipe_seed(run)
+            some = chosen_rows(len(rows), np.random.default_rng([1, seed]), most)
+            labelled = samples.roles[rows][some] == "labelled"
+            case = Case(embeddings[some], classes[rows][some], len(samples.known), labelled)
+            yield f"{name} (trained)", seed, case
         else:
             for seed in range(seeds):
                 yield (
