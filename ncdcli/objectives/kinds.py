@@ -198,6 +198,10 @@ class TrainingConfig(Section):
         1, ge=1, description="parts in which a batch passes through the backbone, one after another, where there is "
         "no memory for all of it: loss and gradients are those of the whole batch, for about a third more time"
     )  # fmt: skip
+    compile: Annotated[bool, ADDED] = Field(
+        False, description="let torch compile the trained backbone, for a minute or more before the first step: for "
+        "long trainings on GPUs, where it is not measured; on a CPU steps take about as long as without, or longer"
+    )  # fmt: skip
     gradient_clip: float | None = Field(None, gt=0, description="greatest norm of a gradient; default: any")
     selection: Literal["last", "known-val"] = Field(
         "last", description="which epoch is kept: the last, or the best on held-out known samples"

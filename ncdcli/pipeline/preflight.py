@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.recipe.base import Package
 from ncdcli.recipe.paths import WEIGHT_WORDS
 from ncdcli.recipe.schema import Recipe
+from ncdcli.recipe.trainings import trainings
 
 # What a stage needs; backbones name theirs in their section, and sources see to their own.
 STAGE_PACKAGES = {
@@ -41,6 +44,7 @@ def check_prerequisites(recipe: Recipe, folder: Path, *, stages: Sequence[str], 
         _check_package(MAP_PACKAGES.get(recipe.report.map), f"map `{recipe.report.map}` of the report")
     for stage in stages:
         _check_package(STAGE_PACKAGES.get(stage), f"stage `{stage}`")
+    _check_compiler(recipe, stages, resources.device)
     if stages:
         _check_disk(folder, _bytes_needed(recipe) if "embed" in stages else FREE_BYTES)
 
@@ -64,6 +68,19 @@ def _check_package(package: Package | None, what: str) -> None:
     if package is not None and find_spec(package.module) is None:
         message = f"{what} needs the package `{package.module}`, which is not installed"
         raise MissingError(message, hint=package.install)
+
+
+def _check_compiler(recipe: Recipe, stages: Sequence[str], device: str) -> None:
+    """What torch compiles for a CPU passes through a C++ compiler; for a GPU, torch itself says what it needs."""
+    if device not in ("cpu", "auto"):
+        return
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
+    for training in trainings(dict(recipe)):
+        if training.name in stages and training.trains and training.config.compile and shutil.which(compiler) is None:
+            raise MissingError(
+                f"`{training.name}.compile` needs a C++ compiler, and `{compiler}` is not there",
+                hint=f"`apt install g++`, name yours in `CXX`, or set `{training.name}.compile: false`",
+            )
 
 
 def _check_disk(folder: Path, needed: int) -> None:

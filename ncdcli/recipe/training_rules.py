@@ -128,6 +128,19 @@ def parts_are_of_several(training: Training, joint_training: JointTrainingConfig
         yield steps, message, "leave it out"
 
 
+def something_to_compile(backbone: BackboneConfig, training: Training) -> Faults:
+    """What is compiled is a backbone that is trained, for batches of one size."""
+    config, steps = training.config, (training.name, "compile")
+    if not config.compile or not training.trains:
+        return
+    blocks = getattr(config, "train_last_blocks", None)
+    blocks = getattr(backbone, "train_last_blocks", "all") if blocks is None else blocks
+    if not getattr(training.learnt, "trains_backbone", True) or not backbone.trainable or blocks == 0:
+        yield steps, f"{training.called} trains no part of the backbone, which is what is compiled", "leave it out"
+    elif getattr(training.learnt, "statistics", "shared") == "own":
+        yield steps, "with `statistics: own` the backbone sees parts of ever other sizes", "leave it out"
+
+
 def masks_something(training: Training) -> Faults:
     """What tells masked features needs some, and nothing else that changes features."""
     if not training.learnt.masks or training.config.epochs == 0:
@@ -204,5 +217,5 @@ TRAINING_RULES = (
     selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
     views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
     small_crops_are_compared, parts_are_of_several, method_fits_setting, method_has_k, head_is_trained,
-    last_blocks_are_some, cached_views_serve,
+    last_blocks_are_some, cached_views_serve, something_to_compile,
 )  # fmt: skip

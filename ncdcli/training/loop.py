@@ -18,6 +18,7 @@ from ncdcli.models.inference import forward_batches
 from ncdcli.objectives.base import EpochFacts, Objective
 from ncdcli.recipe.base import fields_that_matter
 from ncdcli.training.checkpoint import Log, State, read_checkpoint, write_checkpoint, write_lines
+from ncdcli.training.compiled import compiled, tell_whole
 from ncdcli.training.gather import any_process, gather_views, set_up, set_up_objective, share_batch_norm
 from ncdcli.training.job import Job
 from ncdcli.training.monitor import Monitor
@@ -56,7 +57,8 @@ class Trainer:
         if fabric.world_size > 1:
             share_batch_norm(job.backbone)
         turns, processes = job.objective.group_turns, fabric.world_size
-        self.backbone = set_up(fabric, for_views(job.backbone, job.config, turns=turns, processes=processes))
+        self.shown = compiled(job.backbone, self.config, section=job.section)
+        self.backbone = set_up(fabric, for_views(self.shown, job.config, turns=turns, processes=processes))
         self.objective = set_up_objective(fabric, job.objective)
         self.second = cut_alike(job.objective.second_backbone(), job.backbone)
         optimizers = job.objective.make_optimizers(self.config.optimizer, job.backbone)
@@ -154,6 +156,7 @@ class Trainer:
         """One optimizer step on a batch, of which `inputs` is the part of this process, `clean` before disturbance."""
         inputs = self._ordered(inputs)
         counts, positions, labels = self._of_batch(plan, batch)
+        tell_whole(self.shown, len(labels) == self.config.batch_size)
         key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
         drawn = (self.job.stream, Key.DROPOUT, *key)
         with torch_seeded(*drawn, device=self.fabric.device) if self.draws else nullcontext():
@@ -175,9 +178,8 @@ class Trainer:
     def _embed(self, inputs: Tensor, small: Tensor | None, counts: list[int], *groups: Tensor) -> list[Tensor]:
         """(b, dim) features of each view of the whole batch, those of small crops last."""
         sizes = (inputs,) if small is None else (inputs, self._ordered(small))
-        found = self.backbone(
-            *sizes, *groups, **parts_of_batch(counts, self.fabric.global_rank, self.config.accumulate)
-        )
+        in_parts = parts_of_batch(counts, self.fabric.global_rank, self.config.accumulate)
+        found = self.backbone(*sizes, *groups, **in_parts)
         found = found if isinstance(found, tuple) else (found,)
         return [view for features in found for view in gather_views(self.fabric, features, counts)]
 

@@ -69,6 +69,20 @@ def test_an_absent_package_is_named_with_the_command_that_brings_it(
     assert caught.value.hint == command
 
 
+def test_a_compiler_is_missed_where_one_is_needed(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the stage that compiles, on a CPU; with the name that torch will look for."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    trained = ("pretrain.objective.kind=cross_entropy", "backbone.kind=small_cnn")
+    recipe = load_recipe(str(recipe_file), [*trained, "pretrain.compile=true"]).recipe
+    with pytest.raises(MissingError, match="`no-such-compiler`") as caught:
+        check(recipe, recipe_file.parent, "pretrain")
+    assert "`pretrain.compile: false`" in caught.value.hint
+    check(recipe, recipe_file.parent, "cluster")
+    check(load_recipe(str(recipe_file), trained).recipe, recipe_file.parent, "pretrain")
+    on_gpu = Resources("cuda")
+    check_prerequisites(recipe, recipe_file.parent / "runs" / "x", stages=["pretrain"], resources=on_gpu)
+
+
 def test_a_full_disk_is_noticed(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe(str(recipe_file)).recipe
     usage = shutil.disk_usage(recipe_file.parent)
