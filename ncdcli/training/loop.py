@@ -157,8 +157,7 @@ class Trainer:
         inputs = self._ordered(inputs)
         counts, positions, labels = self._of_batch(plan, batch)
         tell_whole(self.shown, len(labels) == self.config.batch_size)
-        key = (plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
-        drawn = (self.job.stream, Key.DROPOUT, *key)
+        drawn = (self.job.stream, Key.DROPOUT, plan.epoch, batch, self.fabric.global_rank, *((phase,) if phase else ()))
         with torch_seeded(*drawn, device=self.fabric.device) if self.draws else nullcontext():
             features = self._embed(inputs, small, counts, *self.job.objective.groups(labels))
             seen = self._seen(inputs, clean, counts, positions, phase)

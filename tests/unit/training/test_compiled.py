@@ -21,7 +21,6 @@ from ncdcli.training import compiled
 GCD = SupConInfoNCE(head_hidden=32, head_bottleneck=8, head_out=64)
 FIELDS: dict[str, Any] = {"objective": GCD, "epochs": 2, "batch_size": 16, "augment": Augment(noise=0.1)}
 STEADY = Mlp(hidden=(16,), dim=8)  # without dropout; with batch norm
-ROUNDING = {"fp32": 1e-5, "fp16": 2 * 2**-11, "bf16": 2 * 2**-8}  # of a loss
 compiles = pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch compiles for a CPU by `g++`, which is not there"
 )
@@ -75,14 +74,12 @@ def test_a_backbone_of_which_nothing_is_trained_is_not_compiled(fit: Any, shapes
 
 @pytest.mark.slow
 @compiles
-@pytest.mark.parametrize("precision", list(ROUNDING))
-def test_losses_and_names_are_those_of_a_plain_training(fit: Any, tmp_path: Path, precision: Any) -> None:
-    fields = {**FIELDS, "precision": precision}
+def test_losses_and_names_are_those_of_a_plain_training(fit: Any, tmp_path: Path) -> None:
     torch._dynamo.utils.counters.clear()
-    plain = fit("plain", PretrainConfig(**fields), backbone=STEADY)
-    other = fit("compiled", PretrainConfig(**fields, compile=True), backbone=STEADY)
+    plain = fit("plain", PretrainConfig(**FIELDS), backbone=STEADY)
+    other = fit("compiled", PretrainConfig(**FIELDS, compile=True), backbone=STEADY)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    assert other["metrics"]["loss"] == pytest.approx(plain["metrics"]["loss"], rel=ROUNDING[precision])
+    assert other["metrics"]["loss"] == pytest.approx(plain["metrics"]["loss"], rel=1e-5)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "compiled"))
     assert list(one) == list(two)
     assert all(one[name].dtype == two[name].dtype for name in one)
@@ -90,34 +87,15 @@ def test_losses_and_names_are_those_of_a_plain_training(fit: Any, tmp_path: Path
 
 @pytest.mark.slow
 @compiles
-@pytest.mark.parametrize("stop_after", [3, 5, 8])
-def test_an_interrupted_training_goes_on_to_the_same_bits(fit: Any, tmp_path: Path, stop_after: int) -> None:
-    """Also where the next batch is the smaller last one of an epoch (5). With dropout."""
+def test_an_interrupted_training_goes_on_to_the_same_bits(fit: Any, tmp_path: Path) -> None:
+    """Where the next batch is the smaller last one of an epoch. With dropout."""
     config = PretrainConfig(**FIELDS, compile=True)
     fit("whole", config)
     with pytest.raises(Interrupted):
-        fit("parts", config, watcher=Watcher(stop_after=stop_after))
+        fit("parts", config, watcher=Watcher(stop_after=5))
     fit("parts", config)
     for name in ("model.safetensors", "metrics.jsonl"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
-
-
-@pytest.mark.slow
-@compiles
-def test_batches_in_parts_are_compiled_too(fit: Any) -> None:
-    """Of two sizes, 6 and 5, with and without batch norms that follow."""
-    plain = fit("plain", PretrainConfig(**FIELDS, accumulate=3), backbone=STEADY)
-    other = fit("compiled", PretrainConfig(**FIELDS, accumulate=3, compile=True), backbone=STEADY)
-    assert other["metrics"]["loss"] == pytest.approx(plain["metrics"]["loss"], rel=ROUNDING["fp32"])
-
-
-@pytest.mark.slow
-@compiles
-def test_two_processes_compile_what_one_trains_plainly(fit: Any) -> None:
-    """Spawned, not forked: a compiler has processes and threads of its own, which a fork would not bring along."""
-    plain = fit("one", PretrainConfig(**FIELDS), backbone=STEADY)
-    two = fit("two", PretrainConfig(**FIELDS, compile=True), backbone=STEADY, processes=2)
-    assert two["metrics"]["loss"] == pytest.approx(plain["metrics"]["loss"], rel=1e-4)
 
 
 @pytest.mark.slow
