@@ -8,7 +8,8 @@ labelled, drawn anew for every seed; a run that trained on labels keeps its own,
 `--rows` of each, drawn anew for every seed.
 
 Scores are `gcd_v2` accuracies (%) on unlabelled rows, all / known / novel, mean ± sd over seeds, with k given, and with
-the k that `max_acc` estimates; then |k̂ − k| of every way to count. Truth is looked at for scoring only.
+the k that `max_acc` estimates; then how far every way to count is off, |k̂ − k|, mean ± sd, and the k̂ of each seed.
+Truth is looked at for scoring only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -279,17 +280,23 @@ def print_tables(figures: list[dict[str, Any]]) -> None:
                 found = [row for row in rows if row["count"] == kind and row["data"] == data]
                 errors = [abs(row["k"] - row["true"]) for row in found]
                 listed = ", ".join(str(row["k"]) for row in found)
-                cells.append(f"{np.mean(errors):.1f} ({listed})" if found else "–")
+                cells.append(f"{_spread(errors)} ({listed})" if found else "–")
             seconds = np.median([row["s"] for row in rows if row["count"] == kind])
             print(f"| {kind} | {' | '.join(cells)} | {seconds:.1f} |")
 
 
 def _scores(scores: list[list[float]]) -> str:
+    """Means ± sd, in %; that of all samples to a tenth."""
     if not scores:
         return "–"
-    means = 100 * np.mean(scores, axis=0)
-    deviation = 100 * np.std([row[0] for row in scores], ddof=1) if len(scores) > 1 else 0.0
-    return f"{means[0]:.1f} ± {deviation:.1f} / {means[1]:.1f} / {means[2]:.1f}"
+    every, known, novel = (100 * np.array(scores)).T
+    return f"{_spread(every)} / {_spread(known, 0)} / {_spread(novel, 0)}"
+
+
+def _spread(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
+    """Mean ± sd."""
+    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 if __name__ == "__main__":

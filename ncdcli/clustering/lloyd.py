@@ -99,8 +99,7 @@ def lloyds(
     """
     k, d = starts.shape[1:]
     base = pinned or Pinned(np.zeros(k, np.int64), np.zeros((k, d)), 0.0)
-    nearest = nearest or Nearest(rows)
-    at_once, sweep = 1, _alone(nearest)
+    at_once, sweep = 1, _alone(nearest := nearest or Nearest(rows))
     if balance is not None:
         sweep = _alone(partial(balanced_nearest, rows, room=capacities(len(rows), base.counts, balance)))
     elif nearest.cheap(k, d):

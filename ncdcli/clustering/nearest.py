@@ -32,7 +32,7 @@ class Nearest:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self.looked_at = 0  # rows whose distances were computed, all sweeps together
+        self.looked_at = 0  # rows whose distances were computed, all sweeps together (but those of `narrow`)
         self._centres: NDArray[np.float32] | None = None  # of the last sweep
         self._labels = np.zeros(len(rows), np.int64)
         self._changed = len(rows)  # rows that got another centre in the last sweep

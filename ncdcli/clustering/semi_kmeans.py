@@ -35,8 +35,10 @@ from ncdcli.pipeline.context import Progress
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A problem with its unlabelled rows first."""
+    """A problem with its unlabelled rows first, and how it is to be solved."""
 
+    problem: Problem
+    config: SemiKMeans
     rows: Rows  # (n, d), unlabelled rows, then labelled ones
     pool: Rows  # (unlabelled, d), a view of the first
     frame: Frame
@@ -65,18 +67,18 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
     check_problem(problem, pinned=True)
-    prepared = _prepare(problem)
+    prepared = _prepare(problem, config)
     k = problem.given_k
     with threads_for(prepared.rows.size, k), progress.track("semi-supervised k-means", config.restarts) as tick:
-        starts = np.stack(list(_starts(prepared, problem, config, rng)))
-        partitions = _run(prepared, problem, config, starts, tick)
+        starts = np.stack(list(_starts(prepared, rng)))
+        partitions = _run(prepared, starts, tick)
         settled = settle(
             partitions,
             config.restarts_rule,
             prepared.pool,
-            again=lambda centres: _run(prepared, problem, config, centres[None])[0],
+            again=lambda centres: _run(prepared, centres[None])[0],
             pinned=prepared.pinned,
-            held_out=_held_out_scores(prepared, problem, config, starts, rng),
+            held_out=_held_out_scores(prepared, starts, rng),
         )
     frame = prepared.frame
     best = leave_frame(settled.partition, frame)
@@ -89,7 +91,7 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     return Clustering(assignments, best.centres.astype(np.float32), matched, best.objective, statistics)
 
 
-def _prepare(problem: Problem) -> _Prepared:
+def _prepare(problem: Problem, config: SemiKMeans) -> _Prepared:
     unlabelled, labelled = np.flatnonzero(problem.labels < 0), np.flatnonzero(problem.labels >= 0)
     rows = as_rows(problem.embeddings)
     frame = choose_frame(rows)
@@ -97,6 +99,8 @@ def _prepare(problem: Problem) -> _Prepared:
     labels = problem.labels[labelled]
     pinned = Pinned.of(rows[len(unlabelled) :], labels, problem.given_k)
     return _Prepared(
+        problem=problem,
+        config=config,
         rows=rows,
         pool=rows[: len(unlabelled)],
         frame=frame,
@@ -108,48 +112,43 @@ def _prepare(problem: Problem) -> _Prepared:
     )
 
 
-def _starts(
-    prepared: _Prepared, problem: Problem, config: SemiKMeans, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
+def _starts(prepared: _Prepared, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """(k, d) starting centres of each restart."""
+    config = prepared.config
     mixed = config.init == "mixed"
     matched = {"matched": config.restarts, "mixed": (config.restarts + 1) // 2}.get(config.init, 0)
-    novel = iter(_unclaimed_centroids(prepared, problem, config, matched, rng))
-    drawn = iter(_drawn_centroids(prepared, config, config.restarts - matched, rng))
+    novel = iter(_unclaimed_centroids(prepared, matched, rng))
+    drawn = iter(_drawn_centroids(prepared, config.restarts - matched, rng))
     for restart in range(config.restarts):
         start = prepared.means.copy()
         start[prepared.free] = next(novel if matched and not (mixed and restart % 2) else drawn)
         yield start
 
 
-def _unclaimed_centroids(
-    prepared: _Prepared, problem: Problem, config: SemiKMeans, restarts: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
+def _unclaimed_centroids(prepared: _Prepared, restarts: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """Novel centres for each restart: the centroids of plain k-means that no known class claims."""
     if not restarts:
         return
     plain = fit(
         prepared.rows,
-        problem.given_k,
+        prepared.problem.given_k,
         restarts=restarts,
-        iterations=config.iterations,
-        seeding_rows=config.seeding_rows,
+        iterations=prepared.config.iterations,
+        seeding_rows=prepared.config.seeding_rows,
         rng=rng,
     )
     for partition in plain:
         yield partition.centres[unclaimed(partition.centres, prepared.means[prepared.fixed])]
 
 
-def _drawn_centroids(
-    prepared: _Prepared, config: SemiKMeans, restarts: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
+def _drawn_centroids(prepared: _Prepared, restarts: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """Novel centres for each restart: rows of the pool drawn by their distance to known means and each other."""
     if not restarts:
         return
     rngs = rng.spawn(restarts)
     count = len(prepared.free)
-    among = seeding_sample(prepared.pool, config.seeding_rows, count, rng)
-    known, greedy = prepared.means[prepared.fixed], config.init == "greedy"
+    among = seeding_sample(prepared.pool, prepared.config.seeding_rows, count, rng)
+    known, greedy = prepared.means[prepared.fixed], prepared.config.init == "greedy"
     chosen = plus_plus(among, count, rngs=rngs, known=known, greedy=greedy)
     for rows in chosen:
         yield among[rows].astype(np.float64)
@@ -162,16 +161,10 @@ def unclaimed(centroids: NDArray[np.float64], means: NDArray[np.float64]) -> NDA
     return np.setdiff1d(np.arange(len(centroids)), taken)
 
 
-def _run(
-    prepared: _Prepared,
-    problem: Problem,
-    config: SemiKMeans,
-    starts: NDArray[np.float64],
-    tick: Callable[[], None] | None = None,
-) -> list[Partition]:
+def _run(prepared: _Prepared, starts: NDArray[np.float64], tick: Callable[[], None] | None = None) -> list[Partition]:
     """Where the pinned Lloyd iteration ends from each of the (r, k, d) starts, in the frame."""
-    partitions = _descend(prepared, problem, config, starts, tick)
-    if config.restart_criterion == "squared":
+    partitions = _descend(prepared, starts, tick)
+    if prepared.config.restart_criterion == "squared":
         return partitions
     return [replace(partition, objective=_unsquared(prepared, partition)) for partition in partitions]
 
@@ -184,19 +177,16 @@ def _unsquared(prepared: _Prepared, partition: Partition) -> float:
 
 
 def _descend(
-    prepared: _Prepared,
-    problem: Problem,
-    config: SemiKMeans,
-    starts: NDArray[np.float64],
-    tick: Callable[[], None] | None = None,
+    prepared: _Prepared, starts: NDArray[np.float64], tick: Callable[[], None] | None = None
 ) -> list[Partition]:
+    config = prepared.config
     options: Options = {
         "iterations": config.iterations, "tolerance": config.tolerance * prepared.frame.scale**2,
         "balance": config.balance, "nearest": prepared.nearest, "tick": tick,
     }  # fmt: skip
-    if not problem.novel_only:
+    if not prepared.problem.novel_only:
         return lloyds(prepared.pool, starts, **(options | {"pinned": prepared.pinned}))
-    first = problem.n_known
+    first = prepared.problem.n_known
     found = lloyds(prepared.pool, starts[:, first:], **options)
     return [_among_known(prepared, partition, start[:first]) for partition, start in zip(found, starts, strict=True)]
 
@@ -209,11 +199,7 @@ def _among_known(prepared: _Prepared, novel: Partition, known: NDArray[np.float6
 
 
 def _held_out_scores(
-    prepared: _Prepared,
-    problem: Problem,
-    config: SemiKMeans,
-    starts: NDArray[np.float64],
-    rng: np.random.Generator,
+    prepared: _Prepared, starts: NDArray[np.float64], rng: np.random.Generator
 ) -> Callable[[], list[float]] | None:
     """Accuracies of the restarts on labelled rows, each time with every fifth row of a class left in the pool.
 
@@ -225,15 +211,15 @@ def _held_out_scores(
         of_class = np.flatnonzero(prepared.labels == label)
         ranks[of_class] = rng.permutation(len(of_class))
     spared = ranks % 5 == 4
-    if problem.novel_only or not spared.any():
+    if prepared.problem.novel_only or not spared.any():
         return None
 
     def scores() -> list[float]:
-        labelled, k = prepared.rows[len(prepared.pool) :], problem.given_k
+        labelled, k = prepared.rows[len(prepared.pool) :], prepared.problem.given_k
         pool = np.concatenate([prepared.pool, labelled[spared]])
         pinned = Pinned.of(labelled[~spared], prepared.labels[~spared], k)
         reduced = replace(prepared, pool=pool, pinned=pinned)
-        runs = _descend(reduced, problem, config, starts)
+        runs = _descend(reduced, starts)
         return [float((run.labels[len(prepared.pool) :] == prepared.labels[spared]).mean()) for run in runs]
 
     return scores

@@ -10,8 +10,8 @@ search: 1 to 40). That of the PBN paper (DMKD 2024): no pretraining, one optimiz
 searches `top_k` between 0 and 1, and its code divides that by 100 before it multiplies by the number of pool samples:
 of 254 samples at 0.47 there is 1 positive, where the text means 119. `top_k_unit`, `top_k_of` and `steps` say which;
 the published figures of 2024 come from the code, so from `top_k_unit: percent`, and its search ends where that of 2022
-begins. They are what one positive gives: here 72, 62 and 61 % on Optdigits, Pendigits and Letter (published 73, 57,
-62), where the share of 2022 gives 99, 85 and 76 % (published then: –, 86, 72). The text's 47 % give 40, 40 and 28 %.
+begins. They are what one positive gives: here, over 10 seeds (`scripts/bench/tables.py`), 73, 56 and 63 % on Optdigits,
+Pendigits and Letter (published 73, 57, 62), where the share of 2022 gives 99, 85 and 73 % (published then: –, 86, 72).
 
 Where we differ, unless `least_positives` is 0 and `statistics` are `own`: each sample has one positive at least (that
 code may come to none, so that nothing holds clusters together); a sample and its view go through the network together,

@@ -21,7 +21,7 @@ from ncdcli.sweep.preload import modules_for
 sys.path.insert(0, str(Path(__file__).parents[1] / "toys"))
 
 import warm
-from finished import RECIPE, Ncd, Result
+from finished import RECIPE, Ncd, Result, finish
 from lent import Lent
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -61,13 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `tiny.yaml` and its finished run."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(RECIPE)
-    before = Path.cwd()
-    os.chdir(folder)
-    with pytest.raises(SystemExit) as end:
-        main(["run", "tiny.yaml", "--quiet", "--json"])
-    os.chdir(before)
-    assert end.value.code == 0
-    return folder
+    return finish(folder, "tiny.yaml")
 
 
 @pytest.fixture

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finished import tiny
 
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 200}
-backbone: {kind: identity}
-pretrain: {objective: {kind: none}}
-estimate_k: {kind: fixed, k: 10}
-cluster: {kind: kmeans, restarts: 1}
-evaluate: {stability_seeds: 0}
-expected:
-  - {metric: gcd_v2.unlabelled.all, mean: 50, tolerance: 50, source: anywhere}
-"""
+RECIPE = tiny(
+    data="{card: digits, subset: 200}",
+    cluster="{kind: kmeans, restarts: 1}",
+    report=None,
+    expected="[{metric: gcd_v2.unlabelled.all, mean: 50, tolerance: 50, source: anywhere}]",
+)
 
 Run = Callable[..., tuple[int, str, str]]
 

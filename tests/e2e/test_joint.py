@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from ncdcli.cli.main import main
+from finished import finish
 
 STAGES = ["split", "pretrain", "embed", "estimate_k", "joint_training", "cluster", "evaluate", "report"]
 PLAIN = """\
@@ -59,13 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, recipes and a finished run of `joint.yaml`."""
     folder = tmp_path_factory.mktemp("joint")
     write_data(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    with pytest.raises(SystemExit) as end:
-        main(["run", "joint.yaml", "--quiet", "--json"])
-    os.chdir(before)
-    assert end.value.code == 0
-    return folder
+    return finish(folder, "joint.yaml")
 
 
 @pytest.fixture

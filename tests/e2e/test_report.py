@@ -10,18 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finished import tiny
 
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 300}
-backbone: {kind: identity}
-pretrain: {objective: {kind: none}}
-estimate_k: {kind: max_acc, high: 12, restarts: 1}
-cluster: {kind: semi_kmeans, restarts: 2}
-evaluate: {stability_seeds: 0}
-report: {map: pca}
-"""
+RECIPE = tiny(estimate_k="{kind: max_acc, high: 12, restarts: 1}")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from finished import tiny
 
 from ncdcli.run.folder import RunFolder
 from ncdcli.sweep import forks
@@ -21,16 +22,9 @@ pytestmark = pytest.mark.slow
 
 Start = Callable[[Path, str], subprocess.Popen[str]]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 300}
-backbone: {kind: identity}
-pretrain: {objective: {kind: none}}
-estimate_k: {kind: max_acc, high: 12, restarts: 1}
-cluster: {kind: semi_kmeans, restarts: 1}
-evaluate: {stability_seeds: 0}
-"""
+RECIPE = tiny(
+    estimate_k="{kind: max_acc, high: 12, restarts: 1}", cluster="{kind: semi_kmeans, restarts: 1}", report=None
+)
 AS_FROM_A_SHELL = """\
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

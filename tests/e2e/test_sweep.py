@@ -10,23 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finished import tiny
 
 from ncdcli.sweep import forks
 from ncdcli.sweep.forks import Fork, Server, can_fork
 
 pytestmark = pytest.mark.slow
 
-RECIPE = """\
-version: 1
-name: tiny
-data: {card: digits, subset: 300}
-backbone: {kind: identity}
-pretrain: {objective: {kind: none}}
-estimate_k: {kind: fixed, k: 10}
-cluster: {kind: kmeans, restarts: 2}
-evaluate: {stability_seeds: 0}
-report: {map: pca}
-"""
+RECIPE = tiny(cluster="{kind: kmeans, restarts: 2}")
 SWEEP = """\
 recipe: tiny.yaml
 seeds: 2
