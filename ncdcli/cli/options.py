@@ -78,7 +78,7 @@ WorkersOption = Annotated[
     typer.Option("--workers", metavar="N", min=0, help="Processes that decode files.", rich_help_panel=_HOW),
 ]
 DownloadOption = Annotated[
-    bool, typer.Option("--download", help="Bring the data set if it is absent.", rich_help_panel=_HOW)
+    bool, typer.Option("--download", help="Bring the data set if it is absent, and check it.", rich_help_panel=_HOW)
 ]
 TensorBoardOption = Annotated[
     bool,

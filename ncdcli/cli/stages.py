@@ -187,9 +187,7 @@ def run_stages(request: Request, session: Session) -> None:
         hint = "add `expected: [{metric: …, mean: …, sd: …, source: …}]` to the recipe"
         raise UsageError(f"`--require expected`: recipe `{resolved.recipe.name}` names no published figure", hint=hint)
     if request.resources.download and not request.dry_run:
-        from ncdcli.data.resolve import ensure_data
-
-        ensure_data(resolved.recipe.data, download=True)
+        _bring_data(resolved, session)
     plan = make_plan(resolved.recipe, folder, only=request.stages, force=request.force, restart=request.restart)
     if request.dry_run:
         answer_plan(session, folder, plan)
@@ -209,6 +207,14 @@ def run_stages(request: Request, session: Session) -> None:
         expected=expected,
         require_expected=request.require_expected,
     )
+
+
+def _bring_data(resolved: "ResolvedRecipe", session: Session) -> None:
+    """What `--download` does, unless the data are here."""
+    from ncdcli.cli.progress import open_progress
+    from ncdcli.data.resolve import ensure_data
+
+    ensure_data(resolved.recipe.data, download=True, progress=open_progress(quiet=session.quiet))
 
 
 def _kept(plan: "Plan") -> "list[StageResult]":

@@ -96,7 +96,7 @@ def sweep(
     how = How(jobs, keep_going, options.check_device(device), workers, download)
     loaded = load_sweep(sweep, overrides or (), root=root)
     if download and not dry_run:
-        _download(loaded)
+        _download(loaded, session)
     plans = _plans(loaded)
     if dry_run:
         _answer_plan(session, loaded, plans)
@@ -105,11 +105,12 @@ def sweep(
     _run(session, loaded, plans, how)
 
 
-def _download(sweep: Sweep) -> None:
+def _download(sweep: Sweep, session: Session) -> None:
+    from ncdcli.cli.progress import open_progress
     from ncdcli.data.resolve import ensure_data
 
     for data in {run.recipe.data.model_dump_json(): run.recipe.data for run in sweep.runs}.values():
-        ensure_data(data, download=True)
+        ensure_data(data, download=True, progress=open_progress(quiet=session.quiet))
 
 
 def _plans(sweep: Sweep) -> dict[str, Plan]:

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from ncdcli.data.download_kinds import Download
 from ncdcli.recipe.base import ADDED, RUNTIME, Section, Version
 
 # Each opener is a class with the methods of `ncdcli.data.sources.SourceReader`.
@@ -217,5 +218,6 @@ class Card(Section):
     known_classes: int | str | tuple[str | int, ...] = Field(description="default known classes")
     splits: dict[str, int | tuple[str | int, ...]] = Field(default_factory=dict, description="named known-class splits")
     digest: str | None = Field(None, description="sha256 of the content, where the source is fixed")
+    download: Download | None = Field(None, description="of a table: where `--download` finds it, and what is checked")
     obtain: str = Field("", description="how to get the data when `--download` cannot")
     notes: str = Field("", description="what a user should know")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ncdcli.data.digests import digest_of
 from ncdcli.data.kinds import KINDS, Card, DataConfig, Source
@@ -14,6 +15,9 @@ from ncdcli.data.sources import SourceReader
 from ncdcli.errors import MissingError, Problem, RecipeError
 from ncdcli.recipe.base import fields_that_matter, import_kind
 from ncdcli.words import did_you_mean
+
+if TYPE_CHECKING:
+    from ncdcli.pipeline.context import Progress
 
 KnownRule = int | tuple[str | int, ...] | None
 DOWNLOAD_HINT = "add `--download` to the command"
@@ -27,6 +31,7 @@ class ResolvedData:
     root: Path  # relative paths of the source start here
     card: Card | None
     known_classes: KnownRule  # first n, or names and positions; None: the classes that the source labels
+    card_name: str = ""  # what the section calls the card: its name or its file
 
 
 def default_root() -> Path:
@@ -52,7 +57,7 @@ def resolve_data(data: DataConfig) -> ResolvedData:
     source = card.source if card is not None else data.source
     assert source is not None  # one of the two was given
     root = Path(data.root).expanduser() if data.root is not None else default_root()
-    return ResolvedData(source, root, card, _known_rule(data, card))
+    return ResolvedData(source, root, card, _known_rule(data, card), data.card or "")
 
 
 def load_card(reference: str) -> Card:
@@ -114,12 +119,12 @@ def input_identity(data: DataConfig) -> dict[str, Any]:
     return {"source": source, "digest": _identity(data, resolved, labels=False)}
 
 
-def ensure_data(data: DataConfig, download: bool = False) -> None:
+def ensure_data(data: DataConfig, download: bool = False, progress: Progress | None = None) -> None:
     """Check that the data are there, and bring them if `download`; MissingError with the command that would."""
-    ensure_resolved(resolve_data(data), download)
+    ensure_resolved(resolve_data(data), download, progress)
 
 
-def ensure_resolved(resolved: ResolvedData, download: bool = False) -> None:
+def ensure_resolved(resolved: ResolvedData, download: bool = False, progress: Progress | None = None) -> None:
     """The same for a resolved section."""
     reader = open_resolved(resolved)
     try:
@@ -127,6 +132,11 @@ def ensure_resolved(resolved: ResolvedData, download: bool = False) -> None:
     except MissingError as absent:
         if not download:
             raise _with_obtain(absent, resolved) from absent
+        if resolved.card is not None and resolved.card.download is not None:
+            from ncdcli.data.download import download_tables
+
+            download_tables(resolved.card, resolved.root, progress)
+            return
         try:
             reader.download()
             reader.check_present()
@@ -152,12 +162,14 @@ def _identity(data: DataConfig, resolved: ResolvedData, *, labels: bool) -> str:
 def _with_obtain(error: MissingError, resolved: ResolvedData) -> MissingError:
     """The same error with the exact command, or the card's own word on how to get the data, as its hint."""
     card = resolved.card
-    if card is None or (not card.obtain and error.hint != DOWNLOAD_HINT):
+    if card is None:
         return error
+    if card.download is not None or (not card.obtain and error.hint == DOWNLOAD_HINT):
+        root = "" if resolved.root == default_root() else f" --root {shlex.quote(str(resolved.root))}"
+        command = f"ncd data check {shlex.quote(resolved.card_name or card.name)} --download{root}"
+        return MissingError(error.message, hint=f"{DOWNLOAD_HINT}, or bring it now: `{command}`")
     if not card.obtain:
-        return MissingError(
-            error.message, hint=f"{DOWNLOAD_HINT}, or bring it now: `ncd data check {card.name} --download`"
-        )
+        return error
     obtain = card.obtain.strip().replace("{root}", str(resolved.root))
     return MissingError(error.message, hint=obtain)
 

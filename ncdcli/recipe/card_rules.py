@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ncdcli.data.download_kinds import Download, PreparedTable, file_name
 from ncdcli.data.kinds import TORCHVISION_SETS, Embeddings, ImageFolder, Source, Table, Torchvision
 from ncdcli.data.table_formats import format_fault
 from ncdcli.recipe.shape import shorten
@@ -34,7 +35,66 @@ def card_classes_fit(
     yield from split_faults(known_classes, splits, ("known_classes",))
 
 
-CARD_RULES = (card_source_fits, card_classes_fit)
+def card_download_fits(
+    source: Source,
+    download: Download | None,
+    class_names: Sequence[str] | None,
+    classes: int,
+    train_samples: int,
+    test_samples: int,
+) -> Faults:
+    """What `--download` would make is what the source reads, and as much as the card says."""
+    if download is None:
+        return
+    if not isinstance(source, Table):
+        hint = "other sources have their own, or say in `obtain` where the data are"
+        yield ("download",), f"a `{source.kind}` source is not made by `download`, only a `table` is", hint
+        return
+    yield from _downloaded_names_faults(download)
+    tables = download.tables()
+    for field in ("train", "test"):
+        if (getattr(source, field) is None) != (field not in tables):
+            message = f"`{field}` is in the `{'source' if field not in tables else 'download'}` only"
+            yield ("download", field), message, "each file of the source is made by one part of `download`"
+    wanted = {"train": train_samples + (test_samples if source.test is None else 0), "test": test_samples}
+    for field, table in tables.items():
+        yield from _prepared_rows_faults(table, source, ("download", field))
+        if table.class_rows is None:
+            continue
+        steps = ("download", field, "class_rows")
+        if class_names is None or len(table.class_rows) != classes:
+            message = f"{len(table.class_rows)} numbers for {classes} classes"
+            yield steps, message, "give one for each of `class_names`, in their order"
+        elif sum(table.class_rows) != wanted[field]:
+            message = f"{sum(table.class_rows)} rows in all, where the card has {wanted[field]} samples in this file"
+            yield steps, message, "`train_samples` and `test_samples` say how many rows there are"
+
+
+def _prepared_rows_faults(table: PreparedTable, source: Table, steps: Steps) -> Faults:
+    """Ranges of rows that are none, or that need a label."""
+    for name in ("rows", "rows_of_each_class"):
+        first, last = getattr(table, name) or (0, 1)
+        if not 0 <= first < last:
+            yield (*steps, name), f"expected [from, to) with from < to, found [{first}, {last}]", ""
+    if source.label is None:
+        yield steps, "the source has no `label`", "say in `source.label` which column holds the classes"
+
+
+def _downloaded_names_faults(download: Download) -> Faults:
+    """Addresses that are none, and checksums of what is not downloaded."""
+    for index, url in enumerate(download.urls):
+        if not url.startswith(("https://", "http://")) or not file_name(url):
+            steps = ("download", "url") if isinstance(download.url, str) else ("download", "url", index)
+            yield steps, f"`{url}` is no address of a file", "write https://HOST/PATH/FILE"
+    tables = download.tables().values()
+    names = [*map(file_name, download.urls), *(name for table in tables for name in (*table.members, *table.beside))]
+    for name in download.sha256:
+        if name not in names:
+            hint = did_you_mean(name, names, "name a downloaded file or a member", most=1)
+            yield ("download", "sha256", name), f"nothing that is downloaded is called `{name}`", hint
+
+
+CARD_RULES = (card_source_fits, card_classes_fit, card_download_fits)
 
 
 def known_faults(known: Any, steps: Steps) -> Faults:

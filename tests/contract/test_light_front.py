@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "sklearn", "scipy", "faiss", "matplotlib", "pandas")
+HEAVY = (
+    "torch", "torchvision", "timm", "lightning_fabric", "sklearn", "scipy", "faiss", "matplotlib", "pandas",
+    "pooch", "requests",
+)  # fmt: skip
 PROBE = """
 import contextlib, io, json, sys
 from ncdcli.cli.main import main
