@@ -63,11 +63,16 @@ def test_a_card_may_be_a_file(tmp_path):
         load_card(str(tmp_path / "gone.yaml"))
 
 
-def test_missing_data_name_the_command_or_the_cards_word(tmp_path):
+def test_missing_data_name_the_command_or_the_cards_word(tmp_path, monkeypatch):
     with pytest.raises(MissingError) as raised:
         ensure_data(config(card="cifar100", root=str(tmp_path)))
     assert "`--download`" in raised.value.hint
-    assert "`ncd data check cifar100 --download`" in raised.value.hint
+    assert f"`ncd data check cifar100 --download --root {tmp_path}`" in raised.value.hint
+    monkeypatch.setenv("NCD_DATA", str(tmp_path))
+    for name in ("cifar100", "har"):
+        with pytest.raises(MissingError) as raised:
+            ensure_data(config(card=name))
+        assert f"`ncd data check {name} --download`" in raised.value.hint
     with pytest.raises(MissingError) as raised:
         data_identity(config(card="cub200", root=str(tmp_path)))
     assert f"`tar -xzf CUB_200_2011.tgz -C {tmp_path}`" in raised.value.hint
