@@ -38,7 +38,7 @@ class SmallCnn(Backbone):
                 channels = width
         sides = (size, size) if size else inputs.shape[1:]
         height, width = (min(GRID, -(-side // 2 ** (len(config.widths) - 1))) for side in sides)
-        blocks.append(nn.AdaptiveAvgPool2d((height, width)))
+        blocks.append(_Grid((height, width)))
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(config.dropout)
         self.project = nn.Linear(channels * height * width, config.dim)
@@ -61,6 +61,13 @@ class SmallCnn(Backbone):
     def forward(self, inputs: Tensor) -> Tensor:
         """(b, channels, height, width) -> (b, dim)."""
         return self.project(self.dropout(self.blocks(inputs).flatten(1)))
+
+
+class _Grid(nn.AdaptiveAvgPool2d):
+    """Averages to a grid; what is that small already passes as it is, which spares its gradients a copy."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs if tuple(inputs.shape[2:]) == self.output_size else super().forward(inputs)
 
 
 def _convolution(channels: int, width: int) -> list[nn.Module]:
