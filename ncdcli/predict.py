@@ -76,6 +76,7 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
     from ncdcli.clustering.assign import Answers, Centroids, Logits
     from ncdcli.data.resolve import open_source
     from ncdcli.models.embedder import load_embedder, table_encoder
+    from ncdcli.training.deterministic import deterministic
 
     check_chain(run)
     if not path.exists():
@@ -88,7 +89,8 @@ def predict_samples(run: RunFolder, path: Path, *, resources: Resources, progres
 
     model = run.stage_dir(_embedding_stage(run)) / "model.json"
     embedder = load_embedder(model, resources, precision=embedding["precision"])
-    arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
+    with deterministic(resources.deterministic):
+        arrays = embedder.arrays(inputs, progress, normalize=embedding["normalize"])
     if isinstance(inputs, TableInputs):
         for note in table_encoder(embedder.card).notes(inputs):
             progress.note(note)

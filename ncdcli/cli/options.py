@@ -73,6 +73,15 @@ DevicesOption = Annotated[
     int,
     typer.Option("--devices", metavar="N", min=1, help="Data-parallel processes for training.", rich_help_panel=_HOW),
 ]
+DeterministicOption = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="The same numbers in every repetition on a GPU too (a CPU gives them anyway): slower kernels; stops where "
+        "an operation has none. What is done already stays: see `--force`.",
+        rich_help_panel=_HOW,
+    ),
+]
 WorkersOption = Annotated[
     int,
     typer.Option("--workers", metavar="N", min=0, help="Processes that decode files.", rich_help_panel=_HOW),

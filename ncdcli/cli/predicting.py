@@ -30,6 +30,7 @@ def predict(
     ] = None,
     device: options.DeviceOption = "auto",
     workers: options.WorkersOption = 0,
+    deterministic: options.DeterministicOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
@@ -42,7 +43,7 @@ def predict(
 
     session = session_of(context, json=json, quiet=quiet)
     folder = find_run(run)
-    resources = Resources(device=options.check_device(device), workers=workers)
+    resources = Resources(device=options.check_device(device), workers=workers, deterministic=deterministic)
     predictions = predict_samples(folder, input, resources=resources, progress=open_progress(quiet=quiet))
     path = folder.path / "predictions" / f"{input.stem}.csv" if output is None else output
     predictions.write(path)

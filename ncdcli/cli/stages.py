@@ -91,6 +91,7 @@ def _function(command: StageCommand) -> Callable[..., None]:
         device: options.DeviceOption = "auto",
         devices: options.DevicesOption = 1,
         workers: options.WorkersOption = 0,
+        deterministic: options.DeterministicOption = False,
         download: options.DownloadOption = False,
         tensorboard: options.TensorBoardOption = False,
         json: options.JsonOption = False,
@@ -109,7 +110,7 @@ def _function(command: StageCommand) -> Callable[..., None]:
             force=_forced(force or (), stages, command),
             restart=restart,
             dry_run=dry_run,
-            resources=Resources(options.check_device(device), devices, workers, download),
+            resources=Resources(options.check_device(device), devices, workers, download, deterministic),
             requirements=_requirements(require or (), stages, command),
             tensorboard=tensorboard,
             require_expected=EXPECTED in (require or ()),
@@ -189,6 +190,8 @@ def run_stages(request: Request, session: Session) -> None:
     if request.resources.download and not request.dry_run:
         _bring_data(resolved, session)
     plan = make_plan(resolved.recipe, folder, only=request.stages, force=request.force, restart=request.restart)
+    if request.resources.deterministic:
+        _note_kept(session, folder, plan)
     if request.dry_run:
         answer_plan(session, folder, plan)
         return
@@ -207,6 +210,18 @@ def run_stages(request: Request, session: Session) -> None:
         expected=expected,
         require_expected=request.require_expected,
     )
+
+
+def _note_kept(session: Session, folder: "RunFolder", plan: "Plan") -> None:
+    """Say which results of a GPU, made without `--deterministic`, are to be kept."""
+    from ncdcli.run.manifest import Manifest
+
+    for decision in plan.decisions:
+        made = folder.stage_dir(decision.stage) if decision.action == "keep" else decision.source
+        manifest = None if made is None else Manifest.read(made)
+        if manifest is not None and manifest.device.startswith("cuda") and not manifest.deterministic:
+            again = f"`--force {decision.stage}` does it again"
+            session.note(f"note: {decision.stage} was made without `--deterministic` and is kept: {again}")
 
 
 def _bring_data(resolved: "ResolvedRecipe", session: Session) -> None:

@@ -42,11 +42,13 @@ class How:
     device: str
     workers: int
     download: bool
+    deterministic: bool = False
 
     def words(self) -> list[str]:
         """The same as options of `ncd run`, those that are not at their default."""
         device = [] if self.device == "auto" else ["--device", self.device]
-        return device + ([] if self.workers == 0 else ["--workers", str(self.workers)])
+        deterministic = ["--deterministic"] if self.deterministic else []
+        return device + deterministic + ([] if self.workers == 0 else ["--workers", str(self.workers)])
 
     @property
     def threads(self) -> int | None:
@@ -81,6 +83,7 @@ def sweep(
     dry_run: options.DryRunOption = False,
     device: options.DeviceOption = "auto",
     workers: options.WorkersOption = 0,
+    deterministic: options.DeterministicOption = False,
     download: options.DownloadOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -93,7 +96,7 @@ def sweep(
     from ncdcli.sweep.load import load_sweep
 
     session = session_of(context, json=json, quiet=quiet)
-    how = How(jobs, keep_going, options.check_device(device), workers, download)
+    how = How(jobs, keep_going, options.check_device(device), workers, download, deterministic)
     loaded = load_sweep(sweep, overrides or (), root=root)
     if download and not dry_run:
         _download(loaded, session)

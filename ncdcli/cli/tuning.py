@@ -74,6 +74,7 @@ def tune(
     dry_run: options.DryRunOption = False,
     device: options.DeviceOption = "auto",
     workers: options.WorkersOption = 0,
+    deterministic: options.DeterministicOption = False,
     download: options.DownloadOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -88,7 +89,8 @@ def tune(
     session = session_of(context, json=json, quiet=quiet)
     if sampler is not None and sampler not in SAMPLERS:
         raise UsageError(f"no sampler is named `{sampler}`", hint="write tpe or random")
-    how = How(jobs, keep_going=True, device=options.check_device(device), workers=workers, download=download)
+    device = options.check_device(device)
+    how = How(jobs, True, device, workers, download, deterministic)
     search = load_search(recipe, overrides or (), root=root, changed={"trials": trials, "sampler": sampler})
     check_folder(search, seed=seed)
     _check_package()

@@ -37,6 +37,7 @@ def embed_all(context: StageContext, job: Job, widths: Mapping[str, int], *, tit
 
     Several processes write to the same files, each to its own place. Interrupted where the context asks to stop.
     """
+    from ncdcli.training.deterministic import deterministic
     from ncdcli.training.launch import is_first_process, launch, under_torchrun
 
     resources = job.resources
@@ -48,7 +49,8 @@ def embed_all(context: StageContext, job: Job, widths: Mapping[str, int], *, tit
         if resources.processes > 1 or under_torchrun():
             launch(embed_share, job, resources=resources, precision="fp32", monitor=monitor)
         else:
-            embed_rows(job, np.arange(len(job.inputs)), monitor, resources)
+            with deterministic(resources.deterministic):
+                embed_rows(job, np.arange(len(job.inputs)), monitor, resources)
 
 
 def embed_share(fabric: Fabric, job: Job, monitor: Monitor) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ncdcli.models.backbone import Backbone, Cut, ImagePreparation, InputSpec
@@ -64,10 +65,34 @@ class SmallCnn(Backbone):
 
 
 class _Grid(nn.AdaptiveAvgPool2d):
-    """Averages to a grid; what is that small already passes as it is, which spares its gradients a copy."""
+    """Averages to a grid; what is that small already passes as it is, which spares its gradients a copy.
+
+    On CUDA the parent has no deterministic gradient; products have.
+    """
+
+    def __init__(self, sides: tuple[int, int]) -> None:
+        super().__init__(sides)
+        self.sides = sides
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return inputs if tuple(inputs.shape[2:]) == self.output_size else super().forward(inputs)
+        if tuple(inputs.shape[2:]) == self.sides:
+            return inputs
+        if inputs.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return grid_mean(inputs, self.sides)
+        return super().forward(inputs)
+
+
+def grid_mean(inputs: Tensor, sides: tuple[int, int]) -> Tensor:
+    """(b, channels, *sides) means of (b, channels, height, width) over the cells of adaptive pooling."""
+    rows, columns = (_cells(n, cells).to(inputs) for n, cells in zip(inputs.shape[-2:], sides, strict=True))
+    return rows @ inputs @ columns.T
+
+
+def _cells(n: int, cells: int) -> Tensor:
+    """(cells, n) weights of positions in the mean of each cell: from ⌊i · n / cells⌋ up to ⌈(i + 1) · n / cells⌉."""
+    number, position = torch.arange(cells)[:, None], torch.arange(n)
+    within = (position >= number * n // cells) & (position < -(-(number + 1) * n // cells))
+    return within / within.sum(1, keepdim=True)
 
 
 def _convolution(channels: int, width: int) -> list[nn.Module]:

@@ -49,12 +49,13 @@ def _ignore(advance: int = 1, /, **values: float) -> None:
 
 @dataclass(frozen=True)
 class Resources:
-    """Where and how fast: nothing here may change a number."""
+    """Where and how fast: nothing here may change a number by more than the rounding of a device."""
 
     device: str = "auto"  # auto | cpu | cuda | cuda:0 | mps
     processes: int = 1  # data-parallel processes (`--devices N`)
     workers: int = 0  # loader processes that decode files
     download: bool = False
+    deterministic: bool = False  # kernels that round alike in every repetition, on a GPU too
 
 
 @dataclass(frozen=True)

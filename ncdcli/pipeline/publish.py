@@ -60,6 +60,7 @@ def make_manifest(
         started="",
         seconds=0.0,
         device=provenance.device(resources.device) if spec.distributed else "cpu",
+        deterministic=spec.distributed and resources.deterministic,
         threads=provenance.threads(),
         processes=max(resources.processes, world_size()) if spec.distributed else 1,
         peak_memory_bytes=provenance.peak_memory_bytes(),

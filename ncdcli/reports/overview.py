@@ -110,13 +110,19 @@ def stages(manifests: Mapping[str, Manifest]) -> list[Stage]:
         Stage(
             name=name,
             seconds=manifest.seconds,
-            device=manifest.device if manifest.processes == 1 else f"{manifest.processes} × {manifest.device}",
+            device=_device(manifest),
             memory="–" if not manifest.peak_memory_bytes else f"{manifest.peak_memory_bytes / 1e6:,.0f} MB",
             started=minute(manifest.started),
             origin=manifest.reused_from or "",
         )
         for name, manifest in manifests.items()
     ]
+
+
+def _device(manifest: Manifest) -> str:
+    """ "cpu", "2 × cuda (NVIDIA …), deterministic"."""
+    count = "" if manifest.processes == 1 else f"{manifest.processes} × "
+    return f"{count}{manifest.device}{', deterministic' * manifest.deterministic}"
 
 
 def provenance(results: Results, source: Mapping[str, Any], manifest: Manifest) -> list[tuple[str, str]]:

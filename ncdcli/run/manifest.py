@@ -61,6 +61,7 @@ class Manifest(BaseModel):
     resumed: bool = False  # went on from a checkpoint; `seconds` counts from there
     reused_from: str | None = None  # stage folder, relative to the run, that the files are linked from
     device: str = "cpu"
+    deterministic: bool = False  # asked for; a CPU is in any case
     threads: int = 1
     processes: int = 1
     peak_memory_bytes: int | None = None

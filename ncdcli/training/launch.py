@@ -14,6 +14,7 @@ import torch
 
 from ncdcli.errors import Interrupted, MissingError, NcdError
 from ncdcli.pipeline.context import Resources
+from ncdcli.training.deterministic import deterministic
 from ncdcli.training.devices import pick_device
 from ncdcli.training.monitor import LocalMonitor, Monitor, RemoteMonitor, SilentMonitor, relay
 
@@ -41,12 +42,13 @@ def launch(work: Work, job: Any, *, resources: Resources, precision: str, monito
     `work` must be a function of a module, and `job` and its result picklable, where `resources.processes` > 1. The
     result should be small: arrays go through files. An NcdError raised in any process is raised here.
     """
-    if under_torchrun():
-        return _torchrun(work, job, resources, precision, monitor)
-    if resources.processes == 1:
-        fabric = make_fabric(resources, precision, strategy="auto", processes=1)
-        return fabric.launch(work, job, monitor)
-    return _spawn(work, job, resources, precision, monitor)
+    with deterministic(resources.deterministic):
+        if under_torchrun():
+            return _torchrun(work, job, resources, precision, monitor)
+        if resources.processes == 1:
+            fabric = make_fabric(resources, precision, strategy="auto", processes=1)
+            return fabric.launch(work, job, monitor)
+        return _spawn(work, job, resources, precision, monitor)
 
 
 def make_fabric(resources: Resources, precision: str, *, strategy: str, processes: int, nodes: int = 1) -> Fabric:
@@ -102,7 +104,8 @@ def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: 
     thread.start()
     try:
         # As bytes: torch would let the processes share the memory of the weights that each is to train.
-        result = fabric.launch(_in_child, pickle.dumps((work, job)), RemoteChannels(messages, stop, errors))
+        channels = RemoteChannels(messages, stop, errors, deterministic=resources.deterministic)
+        result = fabric.launch(_in_child, pickle.dumps((work, job)), channels)
         if not errors.empty():
             raise errors.get()
         return result
@@ -120,9 +123,9 @@ def _spawn(work: Work, job: Any, resources: Resources, precision: str, monitor: 
 class RemoteChannels:
     """What connects a spawned process with the one that started it."""
 
-    def __init__(self, messages: Any, stop: Any, errors: Any) -> None:
+    def __init__(self, messages: Any, stop: Any, errors: Any, *, deterministic: bool) -> None:
         self.monitor = RemoteMonitor(messages, stop)
-        self.errors = errors
+        self.errors, self.deterministic = errors, deterministic
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arriving in the new process is the last moment before Lightning announces its processes."""
@@ -137,7 +140,8 @@ def _in_child(fabric: Fabric, pickled: bytes, channels: RemoteChannels) -> Any:
     mine: Monitor = monitor if fabric.global_rank == 0 else SilentMonitor(monitor.stop_requested)
     work, job = pickle.loads(pickled)
     try:
-        return work(fabric, job, mine)
+        with deterministic(channels.deterministic):
+            return work(fabric, job, mine)
     except NcdError as error:
         channels.errors.put(error)
         if isinstance(error, Interrupted):  # all processes stop: none has to be ended from outside

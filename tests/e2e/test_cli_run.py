@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from finished import STAGES, Ncd
+from toytraining import settings_of_torch
 
+from ncdcli.models import embedding
 from ncdcli.run.folder import RunFolder
+from ncdcli.run.manifest import Manifest
 
 
 class TestRun:
@@ -55,6 +58,32 @@ class TestRun:
 
     def test_force_runs_a_stage_that_is_done(self, ncd: Ncd) -> None:
         assert ncd("run tiny --force estimate-k --json").actions["estimate_k"] == "run"
+
+    def test_deterministic_holds_where_torch_computes_and_changes_no_fingerprint(
+        self, fresh: Ncd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[dict[str, object]] = []
+        embed_rows = embedding.embed_rows
+
+        def looked_at(*arguments: object, **keywords: object) -> None:
+            seen.append(settings_of_torch())
+            embed_rows(*arguments, **keywords)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(embedding, "embed_rows", looked_at)
+        assert fresh("run tiny.yaml --until embed --deterministic").code == 0
+        folder = RunFolder(Path("runs/tiny"))
+        manifests = [folder.manifest(stage) for stage in ("split", "pretrain", "embed")]
+        assert [manifest and manifest.deterministic for manifest in manifests] == [False, True, True]
+        assert seen[0]["algorithms"]
+        assert not settings_of_torch()["algorithms"]
+        assert set(fresh("run tiny.yaml --until embed --json").actions.values()) == {"keep"}
+
+    def test_deterministic_says_what_was_made_without_it(self, ncd: Ncd) -> None:
+        assert "note:" not in ncd("run tiny.yaml --deterministic").err  # a CPU gives the same bytes in any case
+        folder = Path("runs/tiny/embed")
+        Manifest.read(folder).model_copy(update={"device": "cuda (NVIDIA H100)"}).write(folder)
+        told = ncd("run tiny.yaml --deterministic --dry-run").err
+        assert "note: embed was made without `--deterministic` and is kept: `--force embed` does it again" in told
 
     def test_until_stops_there(self, fresh: Ncd) -> None:
         result = fresh("run tiny.yaml --until split")

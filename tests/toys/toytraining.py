@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ncdcli.errors import NcdError
 from ncdcli.models.build import build_backbone
@@ -70,3 +73,19 @@ def fail_in_second(fabric: Any, job: Any, monitor: Any) -> None:
     if fabric.global_rank == 1:
         raise NcdError("the second process cannot go on", hint="none")
     fabric.barrier()
+
+
+def settings_of_torch() -> dict[str, Any]:
+    """What decides whether torch computes alike in every repetition."""
+    return {
+        "algorithms": torch.are_deterministic_algorithms_enabled(),
+        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "cudnn": torch.backends.cudnn.deterministic,
+        "benchmark": torch.backends.cudnn.benchmark,
+        "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    }
+
+
+def write_settings(fabric: Any, path: Path, monitor: Any) -> None:
+    """Work that writes them to a file for each process."""
+    path.with_name(f"{path.name}-{fabric.global_rank}").write_text(json.dumps(settings_of_torch()))
