@@ -13,7 +13,7 @@ from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.show import show
 from ncdcli.cli.status import status
 from ncdcli.errors import MissingError, UsageError
-from ncdcli.pipeline.spec import BY_NAME, STAGES
+from ncdcli.pipeline.spec import BY_NAME, ORACLE, STAGES
 
 if TYPE_CHECKING:
     from ncdcli.run.folder import RunFolder
@@ -51,7 +51,7 @@ def list_runs(session: Session, root: Path) -> None:
             entry["run"],
             entry["recipe"],
             f"{len(entry['done'])}/{entry['stages']}",
-            entry["scores"].get("name") or "–",
+            _scored(entry["scores"]),
             *(percent(entry["scores"].get(subset)) for subset in ("all", "known", "novel")),
             "–" if entry["k"] is None else str(entry["k"]),
             entry["created"][:16].replace("T", " "),
@@ -60,6 +60,13 @@ def list_runs(session: Session, root: Path) -> None:
     ]
     columns = ("run", "recipe", "stages", "protocol.split", "all %", "known %", "novel %", "k", "created (UTC)")
     print_table(columns, rows, right=("stages", "all %", "known %", "novel %", "k"))
+
+
+def _scored(scores: dict[str, Any]) -> str:
+    """ "gcd_v2.unlabelled", with the selection rule where it looked at novel labels."""
+    if not scores:
+        return "–"
+    return f"{scores['name']} ({ORACLE})" if scores["selection"] == ORACLE else str(scores["name"])
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
@@ -118,6 +125,8 @@ def compare(
             print_text(markdown_table(columns, rows))
         else:
             print_table(columns, rows, right=right)
+    if comparison.stamp():
+        print_text(f"\n{comparison.stamp()}")
     if not markdown:
         print_published(comparison)
     for entry in entries:

@@ -12,7 +12,7 @@ from ncdcli.cli.cluster_tables import Table, apart_table, clusters_table
 from ncdcli.cli.output import csv_table, markdown_table, percent, print_table, print_text, seconds
 from ncdcli.cli.session import session_of
 from ncdcli.errors import UsageError
-from ncdcli.pipeline.spec import STAGES, stages_of
+from ncdcli.pipeline.spec import ORACLE, STAGES, stages_of
 from ncdcli.words import counted
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def _numbers(folder: RunFolder) -> list[tuple[str, Any]]:
         facts = {name: cluster.get(name) for name in ("size", "confidence") if cluster.get(name) is not None}
         facts |= {"purity": cluster["purity"]["value"]} if cluster.get("purity") else {}
         numbers |= numbers_by_path({f"cluster {cluster['cluster']}": facts})
-    return [(path, "" if value != value else value) for path, value in numbers.items()]
+    rule = read_metrics(folder.path).get("selection")
+    stamp = [("selection", rule)] if rule == ORACLE else []
+    return [*stamp, *((path, "" if value != value else value) for path, value in numbers.items())]
 
 
 def _print(folder: RunFolder) -> None:
@@ -112,13 +114,15 @@ def _print(folder: RunFolder) -> None:
 
 
 def _print_markdown(folder: RunFolder) -> None:
-    from ncdcli.reports.scores import SUBSETS, protocols, read_metrics
+    from ncdcli.reports.scores import SUBSETS, protocols, read_metrics, rule_text
 
     recipe, metrics = folder.recipe(), read_metrics(folder.path)
     scores = [
         (name, *(percent(values.get(subset)) for subset in SUBSETS)) for name, values in protocols(metrics).items()
     ]
     print_text(f"## {recipe.name}, seed {recipe.seed}")
+    if metrics:
+        print_text(f"\nselection rule: {rule_text(metrics['selection'])}")
     tables = [
         Table("Recipe", ("part", "setting"), recipe_summary(recipe)),
         Table("Scores", ("protocol.split", "all %", "known %", "novel %"), scores),

@@ -12,7 +12,7 @@ from ncdcli.cli.requirements import EXPECTED, Requirement, parse_requirement
 from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.tensorboard import FOLDER, TensorBoardProgress, check_tensorboard
 from ncdcli.errors import MissingError, UsageError
-from ncdcli.pipeline.spec import BY_NAME
+from ncdcli.pipeline.spec import BY_NAME, ORACLE
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.context import Resources
@@ -190,6 +190,7 @@ def run_stages(request: Request, session: Session) -> None:
     if request.resources.download and not request.dry_run:
         _bring_data(resolved, session)
     plan = make_plan(resolved.recipe, folder, only=request.stages, force=request.force, restart=request.restart)
+    _note_oracle(session, resolved)
     if request.resources.deterministic:
         _note_kept(session, folder, plan)
     if request.dry_run:
@@ -210,6 +211,13 @@ def run_stages(request: Request, session: Session) -> None:
         expected=expected,
         require_expected=request.require_expected,
     )
+
+
+def _note_oracle(session: Session, resolved: "ResolvedRecipe") -> None:
+    """Say which trainings look at what they are scored on."""
+    for name in ("pretrain", "joint_training"):
+        if getattr(getattr(resolved.recipe, name), "selection", None) == ORACLE:
+            session.note(f"note: `{name}.selection: {ORACLE}` chooses by the labels that are scored: not comparable")
 
 
 def _note_kept(session: Session, folder: "RunFolder", plan: "Plan") -> None:

@@ -11,7 +11,7 @@ from ncdcli.cli.requirements import Requirement, check_requirements, raise_misse
 from ncdcli.cli.session import Session
 from ncdcli.pipeline.spec import BY_NAME
 from ncdcli.reports.expected import expected_table, judge
-from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, protocols, read_metrics
+from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, protocols, read_metrics, rule_text
 
 if TYPE_CHECKING:
     from ncdcli.pipeline.runner import StageResult
@@ -126,7 +126,7 @@ def print_scores(metrics: Mapping[str, Any], *, everything: bool = False) -> Non
     if rows:
         print_table(("protocol.split", "all %", "known %", "novel %"), rows, right=("all %", "known %", "novel %"))
     print_text(classes_text(metrics["k"]))
-    print_text(f"selection rule: {metrics['selection']}")
+    print_text(f"selection rule: {rule_text(metrics['selection'])}")
     if everything or not first:
         for line in without_truth(metrics):
             print_text(line)

@@ -50,6 +50,7 @@ class JointMethod(Objective):
     """
 
     kept: tuple[str, ...] = ("head",)
+    tells_novel = True
 
     def __init__(self, config: JointSection, *, dim: int, task: Task) -> None:
         super().__init__(config, dim=dim, n_known=task.n_known)

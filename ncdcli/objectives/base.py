@@ -40,6 +40,7 @@ class Objective(nn.Module):
     refreshes: bool = False  # `refresh` is called when an epoch begins
     turns: bool = False  # images are turned: the second view by 90°, the third by 180°, the fourth by 270°
     makes_views: bool = False  # the source gives one view of each sample, and `make_views` the second one
+    tells_novel: bool = False  # `classify` gives scores of all classes, novel ones too
     group_turns: Sequence[int] = ()  # the `groups` of a batch go through the backbone in these turns, and not together
 
     def __init__(self, config: ObjectiveSection, *, dim: int, n_known: int) -> None:
@@ -65,6 +66,10 @@ class Objective(nn.Module):
     def classify(self, features: Tensor) -> Tensor | None:
         """(b, n_known) scores of the known classes for (b, dim) features; None where there is no classifier."""
         return None
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """(b, d) what is written as embeddings, for (b, dim) features in evaluation mode."""
+        return features
 
     def make_optimizers(self, config: Optimizer, backbone: Backbone) -> list[torch.optim.Optimizer]:
         """What takes the steps on a batch: one step each, in turn, each with a loss of its own (`phase`).

@@ -203,8 +203,10 @@ class TrainingConfig(Section):
         "long trainings on GPUs, where it is not measured; on a CPU steps take about as long as without, or longer"
     )  # fmt: skip
     gradient_clip: float | None = Field(None, gt=0, description="greatest norm of a gradient; default: any")
-    selection: Literal["last", "known-val"] = Field(
-        "last", description="which epoch is kept: the last, or the best on held-out known samples"
+    selection: Literal["last", "known-val", "oracle"] = Field(
+        "last",
+        description="which epoch is kept: the last, or the best on held-out known samples; oracle, as some published "
+        "code does: the best on the true classes of the pool, which are scored, so that every number is stamped",
     )
     cached_views: Annotated[int | None, ADDED] = Field(
         None, ge=1, description="where only last blocks are trained: so many random views of each sample are drawn "

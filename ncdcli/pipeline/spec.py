@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+TRUTH = "split/truth.csv?"
+ORACLE = "oracle"  # the selection rule that looks at novel labels
+
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -50,14 +53,24 @@ def stages_of(recipe: Any, table: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
     """The stages that a recipe has, in the table's order; no other one waits for those that it does not have."""
     absent = {spec.name for spec in table if spec.optional and getattr(recipe, spec.sections[0]) is None}
     return tuple(
-        replace(spec, inputs=tuple(name for name in spec.inputs if name.split("/", 1)[0] not in absent))
+        _with_truth_for_oracle(
+            recipe, replace(spec, inputs=tuple(name for name in spec.inputs if name.split("/", 1)[0] not in absent))
+        )
         for spec in table
         if spec.name not in absent
     )
 
 
+def _with_truth_for_oracle(recipe: Any, spec: StageSpec) -> StageSpec:
+    """The stage, given the true classes if it is a training whose recipe says `selection: oracle`: in no other case."""
+    if getattr(getattr(recipe, spec.name, None), "selection", None) != ORACLE:
+        return spec
+    return replace(spec, inputs=(*spec.inputs, TRUTH))
+
+
 # Class names of pool samples lie in `split/truth.csv`, and only `evaluate` and what comes after it may read it: what
-# comes before cannot look at novel labels because it is never given them.
+# comes before cannot look at novel labels because it is never given them. The one exception has to be asked for by
+# name, `selection: oracle`: see `_with_truth_for_oracle`.
 STAGES = (
     StageSpec(
         "split", 1, "ncdcli.stages.split", ("data",), (),
@@ -103,7 +116,7 @@ STAGES = (
     StageSpec(
         "evaluate", 3, "ncdcli.stages.evaluate", ("evaluate",),
         (
-            "split/samples.csv", "split/classes.json", "split/truth.csv?", "pretrain/model.json",
+            "split/samples.csv", "split/classes.json", TRUTH, "pretrain/model.json",
             "embed/embeddings.npy", "joint_training/model.json?", "joint_training/embeddings.npy?",
             "cluster/assignments.csv", "cluster/clustering.json",
         ),
@@ -116,7 +129,7 @@ STAGES = (
             "evaluate", "report", "expected",
         ),
         (
-            "split/samples.csv", "split/classes.json", "split/source.json", "split/truth.csv?",
+            "split/samples.csv", "split/classes.json", "split/source.json", TRUTH,
             "pretrain/model.json", "pretrain/metrics.jsonl?", "embed/embeddings.npy", "estimate_k/k.json",
             "estimate_k/scores.csv", "joint_training/metrics.jsonl?", "joint_training/embeddings.npy?",
             "cluster/assignments.csv", "cluster/centroids.npy", "cluster/clustering.json",

@@ -11,10 +11,12 @@ from ncdcli.data.kinds import DataConfig
 from ncdcli.joint.kinds import JointTrainingConfig, TabularNcd
 from ncdcli.models.kinds import BackboneConfig
 from ncdcli.objectives.kinds import Augment, PretrainConfig
+from ncdcli.pipeline.spec import ORACLE
 from ncdcli.recipe.cached_rules import cached_views_serve
 from ncdcli.recipe.card_rules import Faults
 from ncdcli.recipe.trainings import SECTIONS, Training
 from ncdcli.recipe.tree import Steps
+from ncdcli.tune.section import TuneConfig
 from ncdcli.words import counted
 
 OFF = "set `pretrain.objective: {kind: none}`"
@@ -25,6 +27,20 @@ def selection_has_samples(data: DataConfig, training: Training) -> Faults:
     if training.config.selection == "known-val" and data.validation_fraction == 0:
         hint = "set `data.validation_fraction`, e.g. 0.1, or use `selection: last`"
         yield (training.name, "selection"), "`known-val` needs held-out known samples", hint
+
+
+def oracle_is_asked_for_scores_only(data: DataConfig, training: Training) -> Faults:
+    """Where known classes are hidden to choose something, no choice may look at what is scored."""
+    if training.config.selection == ORACLE and data.hide is not None:
+        message = "hidden classes are there to choose settings by, and `oracle` looks at their labels"
+        yield (training.name, "selection"), message, "use `selection: last` or `known-val`"
+
+
+def oracle_tunes_nothing(tune: TuneConfig | None, training: Training) -> Faults:
+    """The same, before a fold is made."""
+    if training.config.selection == ORACLE and tune is not None:
+        message = "`tune` chooses settings by hidden classes, and `oracle` looks at their labels"
+        yield (training.name, "selection"), message, "use `selection: last` or `known-val`, or leave `tune` out"
 
 
 def warmup_ends(training: Training) -> Faults:
@@ -214,7 +230,8 @@ def head_is_trained(cluster: ClusterConfig, joint_training: JointTrainingConfig 
 
 
 TRAINING_RULES = (
-    selection_has_samples, warmup_ends, something_to_train, reconstruction_fits_backbone, sampler_fits, views_differ,
+    selection_has_samples, oracle_is_asked_for_scores_only, oracle_tunes_nothing, warmup_ends, something_to_train,
+    reconstruction_fits_backbone, sampler_fits, views_differ,
     views_are_between_vectors, pairs_are_told_well, masks_something, embeddings_are_disturbed_as_vectors,
     small_crops_are_compared, parts_are_of_several, method_fits_setting, method_has_k, head_is_trained,
     last_blocks_are_some, cached_views_serve, something_to_compile,

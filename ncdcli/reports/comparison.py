@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ncdcli.pipeline.spec import BY_NAME
-from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, read_metrics
+from ncdcli.pipeline.spec import BY_NAME, ORACLE
+from ncdcli.reports.scores import SUBSETS, headline, numbers_by_path, read_metrics, rule_text
 from ncdcli.reports.significance import Paired, compare_paired, holm
 from ncdcli.run.folder import RunFolder
 
@@ -76,6 +76,11 @@ class Group:
     def selection(self) -> str:
         """The rule by which epochs were chosen: `last`, `known-val`, …; several where its runs differ."""
         return ", ".join(sorted({entry.selection for entry in self.entries if entry.selection}))
+
+    @property
+    def by_oracle(self) -> bool:
+        """Whether any of its epochs was chosen by looking at novel labels."""
+        return any(entry.selection == ORACLE for entry in self.entries)
 
     def by_seed(self, path: str) -> dict[int, float]:
         """Seed -> the score, for those runs that have it."""
@@ -190,6 +195,11 @@ class Comparison:
                 for test in self.tests()
             ],
         }
+
+    def stamp(self) -> str:
+        """What is to be said of the groups whose epochs were chosen by looking at novel labels; empty: of none."""
+        names = [name for name, group in zip(self.names(), self.groups, strict=True) if group.by_oracle]
+        return f"{', '.join(names)}: selection rule {rule_text(ORACLE)}" if names else ""
 
     def _group_json(self, group: Group, paths: Sequence[str]) -> dict[str, Any]:
         spreads = {path: group.spread(path) for path in paths}

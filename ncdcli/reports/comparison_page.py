@@ -55,6 +55,7 @@ def render_comparison(comparison: Comparison) -> str:
         high=high,
         single=[name for name, group in zip(names, comparison.groups, strict=True) if len(group.entries) == 1],
         stamped=any(group.selection not in ("", "last") for group in comparison.groups),
+        stamp=comparison.stamp(),
         matrices=_matrices(comparison, groups, by_data),
         test_columns=test_columns,
         tests=tests,

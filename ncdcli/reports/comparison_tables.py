@@ -77,12 +77,14 @@ def flat_rows(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows for a CSV: a row per run, differing fields, every score as a fraction."""
     entries = [entry for group in comparison.groups for entry in group.entries]
     paths = sorted({path for entry in entries for path in entry.scores})
-    columns = ["run", "recipe", "seed", *comparison.differing, *paths]
+    stamped = any(entry.selection not in ("", "last") for entry in entries)
+    columns = ["run", "recipe", "seed", *(["selection"] if stamped else []), *comparison.differing, *paths]
     rows = [
         [
             entry.run,
             entry.name,
             entry.seed,
+            *([entry.selection] if stamped else []),
             *(_shown(entry.fields, path) for path in comparison.differing),
             *(entry.scores.get(path, "") for path in paths),
         ]

@@ -25,7 +25,7 @@ from ncdcli.reports.mapdata import cell, hue, map_data, table_rows
 from ncdcli.reports.page import render
 from ncdcli.reports.projection import FIT_ROWS, Map, choose_rows, make_maps, principal_axes
 from ncdcli.reports.results import Results
-from ncdcli.reports.scores import headline, numbers_by_path
+from ncdcli.reports.scores import STAMP, headline, numbers_by_path
 from ncdcli.reports.suggestions import Merge, Split
 from ncdcli.reports.texts import as_table
 from ncdcli.reports.thumbnails import Album, Thumbnails, make_thumbnails
@@ -195,6 +195,7 @@ def render_report(context: StageContext, config: Any, results: Results, discover
         headline=headline(results.metrics),
         protocol_text=_protocol_text(results),
         selection=results.metrics.get("selection", "last"),
+        stamp=STAMP,
         scores=overview.score_rows(results.metrics),
         published=expected_table(judge(config.expected, numbers_by_path(results.metrics))),
         not_available=results.metrics.get("not_available", ()),

@@ -8,8 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ncdcli.pipeline.spec import ORACLE
+
 NOT_PROTOCOLS = ("headline", "rows", "sizes")
 SUBSETS = ("all", "known", "novel")
+
+
+STAMP = "the epoch was chosen on the labels that are scored: these numbers compare with no others"
+
+
+def rule_text(selection: str) -> str:
+    """The selection rule; with its stamp, where it looked at novel labels."""
+    return f"{selection} ({STAMP})" if ORACLE in selection.split(", ") else selection
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ncdcli.metrics.silhouette import silhouettes
 from ncdcli.metrics.stability import FEWEST_PER_CLUSTER, affordable_rows, stability
 from ncdcli.metrics.truth import Assigned, Truth, read_assignments, read_truth
 from ncdcli.pipeline.context import StageContext
+from ncdcli.pipeline.spec import ORACLE
 from ncdcli.recipe.schema import EvaluateConfig
 from ncdcli.words import counted
 
@@ -131,10 +132,14 @@ def _headline(evaluation: _Evaluation, protocols: dict[str, Any]) -> dict[str, A
 
 
 def _selection(context: StageContext) -> str:
-    """The rule by which the epoch of the last training was chosen: `last` where nothing was trained."""
-    path = context.inputs.get("joint_training/model.json") or context.inputs.get("pretrain/model.json")
-    training = json.loads(path.read_text("utf-8")).get("training") if path else None
-    return str((training or {}).get("selection") or "last")
+    """The rule by which the epoch of the last training was chosen: `last` where nothing was trained.
+
+    `oracle` where it was the rule of any: what looked at novel labels once has no other number after it.
+    """
+    paths = [context.inputs.get(f"{stage}/model.json") for stage in ("joint_training", "pretrain")]
+    trainings = [json.loads(path.read_text("utf-8")).get("training") or {} for path in paths if path is not None]
+    rules = [str(training.get("selection") or "last") for training in trainings]
+    return ORACLE if ORACLE in rules else [*rules, "last"][0]
 
 
 def _count(evaluation: _Evaluation) -> dict[str, int | None]:

@@ -77,6 +77,7 @@ def _make_job(
     from ncdcli.training.batches import Source, Vectors, open_inputs
     from ncdcli.training.heldout import HeldOut
     from ncdcli.training.job import Job
+    from ncdcli.training.selection import oracle_for
 
     backbone, card = load_backbone(context.inputs["pretrain/model.json"])
     source: Source
@@ -97,7 +98,9 @@ def _make_job(
     rows = clustered_rows(samples)
     held_out = HeldOut.of(source, samples) if len(samples.rows("validation")) else None
     labels = samples.training_labels[rows]
-    job = Job(backbone, method, source, rows, labels, held_out, config, context.stream, context.output, NAME)
+    oracle = oracle_for(context, config, samples, source)
+    stream, output = context.stream, context.output
+    job = Job(backbone, method, source, rows, labels, held_out, config, stream, output, NAME, oracle)
     return job, card, task
 
 

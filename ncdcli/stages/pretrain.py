@@ -110,6 +110,7 @@ def _make_job(context: StageContext, config: PretrainConfig, samples: Samples, s
     from ncdcli.recipe.base import import_kind
     from ncdcli.training.heldout import HeldOut
     from ncdcli.training.job import Job
+    from ncdcli.training.selection import oracle_for
 
     kind = import_kind(KINDS, config.objective.kind)
     objective = kind.build(config.objective, backbone, n_known=len(samples.known))
@@ -119,7 +120,9 @@ def _make_job(context: StageContext, config: PretrainConfig, samples: Samples, s
         raise DataError(f"training needs at least two samples; there are {len(rows)} {' or '.join(roles)}")
     labels = samples.training_labels[rows]
     chooser = HeldOut.of(source, samples) if len(samples.rows("validation")) else None
-    return Job(backbone, objective, source, rows, labels, chooser, config, context.stream, context.output)
+    oracle = oracle_for(context, config, samples, source)
+    stream, output = context.stream, context.output
+    return Job(backbone, objective, source, rows, labels, chooser, config, stream, output, oracle=oracle)
 
 
 def _write_untrained(context: StageContext, backbone: Any) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ncdcli.pipeline.spec import ORACLE
 from ncdcli.reports.comparison import ABSENT, Group, Spread, read_entry
-from ncdcli.reports.scores import SUBSETS
+from ncdcli.reports.scores import SUBSETS, rule_text
 from ncdcli.sweep.load import Point, Sweep, SweepRun, text_of
 
 PROTOCOL = "protocol.split"  # a column
@@ -52,6 +53,7 @@ class Row:
             "point": dict(self.point),
             "seeds": list(self.group.seeds),
             "headline": self.headline or None,
+            "selection": self.group.selection or None,
             "k_is_given": self.k_is_given,
             **{name: None if spread is None else spread.as_json() for name, spread in spreads.items()},
         }
@@ -102,7 +104,8 @@ def explanation(rows: Sequence[Row]) -> str:
     told = [f"scores: {headlines.pop()}"] if len(headlines) == 1 else []
     if len(headlines) > 1:
         told = ["scores of different protocols do not compare"]
-    return "; ".join([*told, "mean ± sd over seeds; seconds: up to the clusters, shared stages included"])
+    stamp = [f"selection rule {rule_text(ORACLE)}"] if any(row.group.by_oracle for row in rows) else []
+    return "; ".join([*stamp, *told, "mean ± sd over seeds; seconds: up to the clusters, shared stages included"])
 
 
 def mean_sd(spread: Spread | None, *, scale: float = 1) -> str:

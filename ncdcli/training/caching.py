@@ -68,8 +68,9 @@ def with_cached_views(context: StageContext, job: Job, precision: str) -> Job:
             launch(cache_views, work, resources=context.resources, precision="fp32", monitor=monitor)
     source = CachedViews(store, len(job.source))
     held_out = None if job.held_out is None else replace(job.held_out, source=source)
+    oracle = None if job.oracle is None else replace(job.oracle, source=source)
     plain = job.config.model_copy(update={"augment": Augment()})  # what it asks for is in the views
-    return replace(job, backbone=rest, source=source, held_out=held_out, config=plain)
+    return replace(job, backbone=rest, source=source, held_out=held_out, oracle=oracle, config=plain)
 
 
 def centre_rows(job: Job) -> NDArray[np.int64]:
@@ -77,6 +78,7 @@ def centre_rows(job: Job) -> NDArray[np.int64]:
     rows = [job.rows] if job.objective.refreshes else []
     if job.held_out is not None:
         rows += [job.held_out.labelled, job.held_out.validation]
+    rows += [job.oracle.rows] if job.oracle is not None else []
     return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
 

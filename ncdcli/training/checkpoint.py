@@ -28,7 +28,7 @@ class State:
     batch: int = 0  # batches finished in the epoch under way
     sums: dict[str, Tensor] = field(default_factory=dict)  # losses of the epoch under way, times samples
     records: list[dict[str, Any]] = field(default_factory=list)  # one per finished epoch
-    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, state that is kept; with `known-val`
+    best: dict[str, Any] = field(default_factory=dict)  # epoch, accuracy, state that is kept; not with `last`
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from ncdcli.objectives.base import Objective
 from ncdcli.objectives.kinds import TrainingConfig
 from ncdcli.training.batches import Source
 from ncdcli.training.heldout import HeldOut
+
+if TYPE_CHECKING:
+    from ncdcli.training.oracle import Oracle
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,4 @@ class Job:
     stream: np.random.SeedSequence
     output: Path
     section: str = "pretrain"  # of the recipe, where `config` stands
+    oracle: Oracle | None = None  # only where `config.selection` asks for it

@@ -25,6 +25,7 @@ from ncdcli.training.monitor import Monitor
 from ncdcli.training.optim import learning_rate
 from ncdcli.training.parts import parts_of_batch
 from ncdcli.training.sampler import EpochPlan, Plans, n_batches
+from ncdcli.training.selection import CHOSEN_BY, epoch_scores, is_best
 from ncdcli.training.steps import Steps
 from ncdcli.training.streams import Key, generator, torch_seeded
 from ncdcli.training.views import Views, for_views
@@ -211,10 +212,8 @@ class Trainer:
         samples = min(len(plan.order), plan.n_batches * plan.batch_size)
         means = {name: value / samples + 0.0 for name, value in self._check_loss().items()}  # -0.0 becomes 0.0
         record = {"epoch": plan.epoch + 1, **means, "lr": rate, "samples": samples}
-        if self.job.held_out is not None:
-            accuracy = self.job.held_out.accuracy(self.job.backbone, self.job.objective, self.fabric.device)
-            record["held_out_known_accuracy"] = accuracy
-            self._remember_best(record)
+        record |= epoch_scores(self.job, self.fabric.device)
+        self._remember_best(record)
         state.records.append(record)
         state.epoch, state.batch, state.sums = plan.epoch + 1, 0, {}
         if self.fabric.is_global_zero:
@@ -229,11 +228,11 @@ class Trainer:
         self._save(at_least=0.0 if last else SAVE_SECONDS)
 
     def _remember_best(self, record: dict[str, Any]) -> None:
-        """With `known-val`: keep the weights of the best epoch, the later of equals."""
-        accuracy = record["held_out_known_accuracy"]
-        if self.config.selection == "known-val" and accuracy >= self.state.best.get("accuracy", -1.0):
-            weights = {name: value.clone() for name, value in self._kept().items()}
-            self.state.best = {"epoch": record["epoch"], "accuracy": accuracy, "backbone": weights}
+        """Keep the weights of the best epoch, where one is chosen and not the last one taken."""
+        if is_best(record, self.state.best, self.config.selection):
+            weights, accuracy = self._kept(), record[CHOSEN_BY[self.config.selection]]
+            kept = {name: value.clone() for name, value in weights.items()}
+            self.state.best = {"epoch": record["epoch"], "accuracy": accuracy, "backbone": kept}
 
     def _kept(self) -> dict[str, Tensor]:
         """What is left of a training: weights of the backbone, and of the objective those that it keeps."""

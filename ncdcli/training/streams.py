@@ -22,6 +22,7 @@ class Key(IntEnum):
     START = 6  # what a joint method starts from, beside its initial weights
     MADE_VIEWS = 7  # (epoch, batch): views that an objective makes itself
     CACHED_VIEWS = 8  # parameters, noise and masks of the views that are drawn once for all epochs
+    ORACLE = 9  # starts of the k-means that `selection: oracle` scores, the same in each epoch
 
 
 def generator(stream: np.random.SeedSequence, *key: int) -> np.random.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from ncdcli.cli.main import main
 from ncdcli.data.packaged import SklearnDigits
 from ncdcli.data.sources import Listing
 from ncdcli.recipe.resolve import load_recipe
+from ncdcli.run.manifest import Manifest
 from ncdcli.shipped import shipped_recipes
 
 SCORING_ONLY = {"split/truth.csv"}
 JOINT = [name for name in shipped_recipes() if name.startswith("digits-") and load_recipe(name).recipe.joint_training]
+STAGES = ("split", "pretrain", "embed", "estimate_k", "joint_training", "cluster", "evaluate")
 TIMES = {"manifest.json", "timing.jsonl"}
 SHORTER = {  # what methods do beside their epochs
     "pim": ["joint_training.method.search_steps=20", "joint_training.method.restarts=2"],
@@ -37,8 +40,7 @@ FAST = [
 
 def artefacts(run: Path) -> dict[str, bytes]:
     """Every file that a stage before `evaluate` wrote, but for the two that hold times."""
-    stages = ["split", "pretrain", "embed", "estimate_k", "joint_training", "cluster"]
-    files = [path for stage in stages for path in (run / stage).rglob("*") if path.name not in TIMES]
+    files = [path for stage in STAGES[:-1] for path in (run / stage).rglob("*") if path.name not in TIMES]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
@@ -96,6 +98,11 @@ def test_joint_methods(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def run_both(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a recipe on digits with the true labels, and with those of novel classes shuffled, and compare."""
+    assert_same_but_scores(*run_true_and_scrambled(words, tmp_path, monkeypatch))
+
+
+def run_true_and_scrambled(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two runs of a recipe on digits: with the true labels, and with those of novel classes shuffled."""
     ncd("run", *words, "--run", str(tmp_path / "true" / "run"))
 
     honest = SklearnDigits.listing
@@ -106,7 +113,29 @@ def run_both(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(SklearnDigits, "listing", listing)
     ncd("run", *words, "--run", str(tmp_path / "scrambled" / "run"))
-    assert_same_but_scores(tmp_path / "true" / "run", tmp_path / "scrambled" / "run")
+    return tmp_path / "true" / "run", tmp_path / "scrambled" / "run"
+
+
+@pytest.mark.parametrize("section", ["pretrain", "joint_training"])
+def test_the_oracle_alone_reads_novel_labels_and_is_stamped(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds for every other rule does not for this one, from the stage that asks for it on and not before."""
+    fields = [
+        "data.subset=240", "backbone.widths=[8,16]", "pretrain.epochs=1", "joint_training.epochs=2",
+        f"{section}.selection=oracle",
+    ]  # fmt: skip
+    words = ["digits-simgcd", *(word for field in fields for word in ("--set", field))]
+    runs = run_true_and_scrambled(words, tmp_path, monkeypatch)
+    before, after = map(artefacts, runs)
+    changed = {name for name in before if before[name] != after[name]}
+    assert f"{section}/metrics.jsonl" in changed
+    assert all(name.split("/")[0] != "pretrain" for name in changed) == (section == "joint_training")
+    assert {name for name in changed if name.startswith("split/")} == SCORING_ONLY
+    for run in runs:
+        given = [stage for stage in STAGES if "split/truth.csv" in Manifest.read(run / stage).inputs]
+        assert given == [section, "evaluate"]
+        assert json.loads((run / "evaluate/metrics.json").read_text())["selection"] == "oracle"
 
 
 RECIPE = """\

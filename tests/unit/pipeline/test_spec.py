@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
 from ncdcli.pipeline.fingerprint import stage_config
-from ncdcli.pipeline.spec import STAGES, is_of_a_stage, name_of, stages_of
+from ncdcli.pipeline.spec import ORACLE, STAGES, TRUTH, is_of_a_stage, name_of, stages_of
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.recipe.schema import Recipe
+from ncdcli.shipped import shipped_recipes
 
 
 def test_every_input_is_written_by_an_earlier_stage():
@@ -31,6 +34,24 @@ def test_only_evaluate_and_what_comes_after_it_is_given_the_truth():
     names = [spec.name for spec in STAGES]
     given = [spec.name for spec in STAGES if any("truth" in name for name in spec.inputs)]
     assert given == ["evaluate", "report"] == names[names.index("evaluate") :]
+
+
+@pytest.mark.parametrize("section", ["pretrain", "joint_training"])
+def test_a_training_is_given_the_truth_only_where_the_oracle_is_asked_for_by_name(section):
+    def given(*overrides):
+        stages = stages_of(load_recipe("digits-simgcd", overrides).recipe, STAGES)
+        return [spec.name for spec in stages if TRUTH in spec.inputs]
+
+    honest = ["evaluate", "report"]
+    assert given() == given(f"{section}.selection=known-val", "data.validation_fraction=0.1") == honest
+    assert given(f"{section}.selection=oracle") == [section, *honest]
+
+
+def test_no_shipped_recipe_asks_for_the_oracle():
+    for name in shipped_recipes():
+        recipe = load_recipe(name).recipe
+        assert recipe.pretrain.selection != ORACLE
+        assert recipe.joint_training is None or recipe.joint_training.selection != ORACLE
 
 
 def test_a_stage_whose_section_is_not_there_leaves_no_trace():

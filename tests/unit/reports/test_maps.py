@@ -229,8 +229,8 @@ class TestPage:
     def test_only_our_script_may_run_and_nothing_is_loaded(self):
         page = render(
             "comparison.html", scripts=("page.js",), title="t", version="1", made="now", counted=lambda n, w, p="": w,
-            groups=[], by_data={}, paths=[], low=0, high=1, single=[], stamped=False, matrices=[], test_columns=[],
-            tests=[], field_columns=[], fields=[], runs=[],
+            groups=[], by_data={}, paths=[], low=0, high=1, single=[], stamped=False, stamp="", matrices=[],
+            test_columns=[], tests=[], field_columns=[], fields=[], runs=[],
         )  # fmt: skip
         policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
         assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")

@@ -1,6 +1,7 @@
 """Scores of runs on blobs that are easy to cluster."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -142,3 +143,14 @@ def test_the_rule_that_chose_the_epoch_is_stamped(make_run):
     (run.folder / "pretrain").mkdir()
     (run.folder / "pretrain" / "model.json").write_text('{"dim": 5, "training": {"selection": "known-val"}}')
     assert run.go()["selection"] == "known-val"
+
+
+@pytest.mark.parametrize(("first", "second"), [("oracle", "last"), ("last", "oracle"), ("oracle", "known-val")])
+def test_what_an_oracle_has_touched_is_stamped_whatever_came_after_it(make_run, first, second):
+    run = make_run()
+    (run.folder / "joint_training").mkdir()
+    for stage, rule in (("pretrain", first), ("joint_training", second)):
+        (run.folder / stage).mkdir(exist_ok=True)
+        (run.folder / stage / "model.json").write_text(json.dumps({"dim": 5, "training": {"selection": rule}}))
+    np.save(run.folder / "joint_training" / "embeddings.npy", run.embeddings)
+    assert run.go()["selection"] == "oracle"

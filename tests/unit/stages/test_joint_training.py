@@ -16,7 +16,7 @@ from ncdcli.clustering.kinds import Head
 from ncdcli.counting.kinds import Fixed
 from ncdcli.data.samples import Samples
 from ncdcli.data.sources import ImageInputs
-from ncdcli.errors import RecipeError
+from ncdcli.errors import DataError, RecipeError
 from ncdcli.joint.kinds import JointTrainingConfig, SimGCD
 from ncdcli.models.backbone import InputSpec
 from ncdcli.models.build import build_backbone
@@ -80,6 +80,12 @@ class Run:
             "augment": Augment(shift=0.1),
         }
         train_jointly(self.context("joint_training"), JointTrainingConfig(**small | fields), self.samples, self.inputs)
+        return self
+
+    def write_truth(self) -> Run:
+        names = ("ant", "bee", "cat", "dog")
+        lines = [f"{row},{names[number]}" for row, number in enumerate(self.classes)]
+        (self.folder / "split/truth.csv").write_text("\n".join(["row,class", *lines]) + "\n")
         return self
 
     def array(self, name: str) -> Any:
@@ -193,6 +199,37 @@ def test_the_best_epoch_on_held_out_samples_keeps_backbone_and_head(
     assert short.bytes()["logits.npy"] == best.bytes()["logits.npy"]
     card = json.loads((tmp_path / "best/joint_training/model.json").read_text())
     assert (card["training"]["chosen_epoch"], card["training"]["selection"]) == (1, "known-val")
+
+
+def test_the_oracle_keeps_the_best_epoch_and_writes_what_it_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant = {"schedule": {"kind": "constant"}}
+    short = Run(tmp_path / "short").train(epochs=1, **constant)
+    accuracies = iter([0.9, 0.1])
+    monkeypatch.setattr("ncdcli.training.oracle.Oracle.accuracy", lambda *_: next(accuracies))
+    run = Run(tmp_path / "best").write_truth().train(epochs=2, selection="oracle", **constant)
+    assert short.bytes()["model.safetensors"] == run.bytes()["model.safetensors"]
+    card = json.loads((tmp_path / "best/joint_training/model.json").read_text())
+    assert (card["training"]["chosen_epoch"], card["training"]["selection"]) == (1, "oracle")
+    records = [json.loads(line) for line in (tmp_path / "best/joint_training/metrics.jsonl").read_text().splitlines()]
+    assert [record["oracle_accuracy"] for record in records] == [0.9, 0.1]
+    assert "oracle_accuracy" not in (tmp_path / "short/joint_training/metrics.jsonl").read_text()
+    assert run.finish()["selection"] == "oracle"
+
+
+@pytest.mark.parametrize(("setting", "protocol"), [("gcd", "gcd_v2"), ("ncd", "ncd_task_aware")])
+def test_the_oracle_sees_the_score_of_the_last_epoch(tmp_path: Path, setting: str, protocol: str) -> None:
+    """The answers of a classifier are scored as `evaluate` does it afterwards."""
+    run = Run(tmp_path, setting=setting).write_truth().train(epochs=1, selection="oracle")
+    record = json.loads((tmp_path / "joint_training/metrics.jsonl").read_text())
+    assert record["oracle_accuracy"] == pytest.approx(run.finish()[protocol]["unlabelled"]["all"])
+
+
+def test_the_oracle_needs_the_truth(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nobody knows any of them") as caught:
+        Run(tmp_path).train(selection="oracle")
+    assert "selection: last" in caught.value.hint
 
 
 def test_selection_needs_held_out_samples() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ncdcli.cli.output import print_table
 from ncdcli.reports.comparison import Entry, Group
+from ncdcli.reports.scores import STAMP
 from ncdcli.sweep.table import PROTOCOL, Row, explanation, rows_json, summary_table
 
 GCD, NCD = "gcd_v2.unlabelled", "ncd_task_aware.unlabelled"
@@ -54,6 +57,13 @@ def test_one_protocol_is_told_below_the_table() -> None:
     columns, _ = summary_table([gcd_row()], ["recipe"])
     assert "protocol.split" not in columns
     assert explanation([gcd_row()]).startswith(f"scores: {GCD}; mean ± sd over seeds")
+
+
+def test_an_oracle_among_the_runs_is_told_below_the_table_and_to_programs() -> None:
+    (entry, *others) = gcd_row().group.entries
+    touched = Row({"recipe": "digits-gcd"}, Group((replace(entry, selection="oracle"), *others)))
+    assert explanation([gcd_row(), touched]).startswith(f"selection rule oracle ({STAMP}); scores: {GCD}")
+    assert "oracle" in str(rows_json([touched])[0]["selection"])
 
 
 def test_a_number_of_classes_that_a_method_changed_is_not_called_given() -> None:

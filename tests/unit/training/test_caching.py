@@ -23,6 +23,8 @@ from ncdcli.objectives.kinds import Augment, CrossEntropy, SupConInfoNCE
 from ncdcli.training import caching
 from ncdcli.training.batches import Draw
 from ncdcli.training.cached import RECORD, CachedViews, choose_views
+from ncdcli.training.oracle import Oracle
+from ncdcli.training.selection import epoch_scores
 
 GCD = SupConInfoNCE(head_hidden=16, head_bottleneck=8, head_out=32)
 SMALL: dict[str, Any] = {"projector_hidden": 8, "projector_out": 4, "projector_layers": 2}
@@ -226,6 +228,16 @@ def test_held_out_samples_need_not_be_trained_on(tmp_path: Path) -> None:
     assert store.rows.tolist() == list(range(0, N, 3))
     assert store.centre_rows.tolist() == sorted({*range(0, N, 3), *range(1, 18, 3)})
     assert replace(job, held_out=None).config.augment == Augment()
+
+
+def test_an_oracle_sees_kept_views_as_it_sees_fresh_ones(tmp_path: Path) -> None:
+    """Its rows, here such as nothing is trained on, have their test views kept as well."""
+    job = make_job(tmp_path / "kept", CrossEntropy(), cached_views=2)
+    rows = np.arange(N)[1:18:2]
+    job = replace(job, oracle=Oracle(job.source, rows, rows % 3, 2, False, job.stream))
+    fresh = epoch_scores(job, torch.device("cpu"))
+    assert "oracle_accuracy" in fresh
+    assert epoch_scores(cached(job), torch.device("cpu")) == fresh
 
 
 @pytest.mark.usefixtures("quick_processes")
