@@ -76,11 +76,17 @@ def cluster(problem: Problem, config: Ddfa, rng: np.random.Generator, progress: 
             "domain_accuracy": float((probabilities.argmax(axis=1) == ids).mean()),
             "largest_domain": float(np.bincount(ids).max() / len(ids)),
             "cells": len(np.unique(cells)),
-            "condition": float(np.linalg.cond(mixture.classes_of_domain)),
+            "condition": _condition(mixture.classes_of_domain),
         }
         return Division(_without_gaps(clusters), mixture.error, statistics=statistics)
 
     return cluster_without_labels(problem, rows, divide)
+
+
+def _condition(shares: _Table) -> float | None:
+    """Condition number of the shares of classes; None where they are singular: classes that no domain tells apart."""
+    number = float(np.linalg.cond(shares))
+    return number if np.isfinite(number) else None
 
 
 def domain_probabilities(

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -182,6 +184,27 @@ def test_small_and_degenerate_problems_have_an_answer(silent):
     assert np.isfinite(each.centroids).all()
     equal = solve(Problem(np.zeros((40, 2)), np.full(40, -1), 0, 2, domains=np.arange(40) % 3), silent)
     assert np.isfinite(equal.centroids).all()
+
+
+@pytest.mark.parametrize("novel_only", [False, True])
+@pytest.mark.parametrize("rows", [np.ones((40, 3)), np.diag(np.arange(5.0))], ids=["equal", "five"])
+def test_shares_that_are_singular_have_no_condition_number(silent, rows, novel_only):
+    """With one row for a domain, or rows all alike, two classes have the same shares in every domain."""
+    labels = np.full(len(rows), -1)
+    if novel_only:
+        labels[0] = 0
+    problem = Problem(rows, labels, int(novel_only), 4, novel_only, domains=np.arange(len(rows)) % 4)
+    answer = solve(problem, silent)
+    assert np.isfinite(answer.centroids).all()
+    json.dumps(dict(answer.statistics), allow_nan=False)
+    condition = answer.statistics["condition"]
+    assert novel_only or condition is None or condition > 1e12
+
+
+def test_the_condition_number_is_that_of_the_shares(silent):
+    rows, _, domains, _ = shifted(n=600)
+    answer = solve(Problem(rows, np.full(600, -1), 0, 3, domains=domains), silent)
+    assert 1 < answer.statistics["condition"] < 1e6
 
 
 def test_bad_input_is_refused(silent):
