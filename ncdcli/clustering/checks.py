@@ -20,8 +20,8 @@ def check_problem(problem: Problem, *, pinned: bool = False, needs_k: bool = Fal
     """Nothing, where the problem can be solved (a k of None is the method's to find, unless it `needs_k`).
 
     Raises RecipeError for a k that leaves no room for the known classes, and DataError where there are fewer rows
-    than clusters to fill (`pinned`: novel clusters can be filled by unlabelled rows only), or, in the NCD setting,
-    where a known class has no labelled row to give it a centroid.
+    than clusters to fill (`pinned`: novel clusters can be filled by unlabelled rows only; without a k: no row at all),
+    or, in the NCD setting, where a known class has no labelled row to give it a centroid.
     """
     if problem.k is not None or needs_k:
         check_k(problem.given_k, n_known=problem.n_known, novel_only=problem.novel_only)
@@ -39,17 +39,19 @@ def check_problem(problem: Problem, *, pinned: bool = False, needs_k: bool = Fal
             hint="give labelled samples of every known class",
         )
     if problem.k is None:
+        _check_rows(1, pool if problem.novel_only else len(labels), unlabelled=problem.novel_only)
         return
     if problem.novel_only or pinned:
-        free = problem.k - problem.n_known + len(absent)
-        if free > pool:
-            raise DataError(
-                f"{counted(free, 'cluster')} cannot be made of {counted(pool, 'unlabelled sample')}", hint=_FEWER
-            )
-    if problem.k > len(labels):
-        raise DataError(
-            f"{counted(problem.k, 'cluster')} cannot be made of {counted(len(labels), 'sample')}", hint=_FEWER
-        )
+        _check_rows(problem.k - problem.n_known + len(absent), pool, unlabelled=True)
+    _check_rows(problem.k, len(labels), unlabelled=False)
+
+
+def _check_rows(clusters: int, rows: int, *, unlabelled: bool) -> None:
+    """Nothing, where there are as many rows as clusters to be made of them; else DataError."""
+    if clusters > rows:
+        of = counted(rows, "unlabelled sample" if unlabelled else "sample")
+        hint = _FEWER if clusters > 1 else "give more samples"
+        raise DataError(f"{counted(clusters, 'cluster')} cannot be made of {of}", hint=hint)
 
 
 def check_k(k: int, *, n_known: int, novel_only: bool, name: str = "k") -> None:

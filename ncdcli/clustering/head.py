@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.assign import Logits
 from ncdcli.clustering.base import Clustering, Problem
-from ncdcli.clustering.checks import check_problem
+from ncdcli.clustering.checks import check_k, check_problem
 from ncdcli.clustering.kinds import Head
 from ncdcli.clustering.rows import require_finite
 from ncdcli.clustering.sums import group_sums
@@ -21,12 +21,16 @@ def cluster(problem: Problem, config: Head, rng: np.random.Generator, progress: 
     the stage `cluster` gives the task-agnostic one beside it. Labelled rows are in the cluster of their class. The
     centroids are means of the rows of each cluster; that of an empty one is the row that comes nearest to being in it.
     The objective is the mean of −log p of the cluster over pool rows. Nothing is drawn.
+
+    Raises DataError for embeddings that are not finite or none, RecipeError where the classifier has fewer classes than
+    are known (and, in the NCD setting, a novel one).
     """
     check_problem(problem)
     require_finite(problem.embeddings)
     if problem.logits is None:
         raise ValueError("this method needs logits")
     answers = Logits(problem.logits)
+    check_k(answers.k, n_known=problem.n_known, novel_only=problem.novel_only)
     rows = np.arange(len(problem.labels))
     allowed = np.arange(problem.n_known, answers.k) if problem.novel_only else None
     pool = problem.labels < 0

@@ -256,6 +256,17 @@ def test_fewer_rows_than_clusters_are_refused(silent, kind, novel_only):
         solve(kind, Problem(rows, np.array([0, 0, -1, -1, -1]), 1, 9, novel_only), silent)
 
 
+@both_settings
+@every_kind
+def test_no_rows_to_cluster_are_refused(silent, kind, novel_only):
+    """No samples at all, and in the NCD setting no unlabelled ones, whether k is given or not."""
+    problem, _ = make_blobs(novel_only=novel_only)
+    empty = problem.at(np.flatnonzero(problem.labels >= 0) if novel_only else np.empty(0, np.int64))
+    for k in {"needs": [5], "may find": [5, None], "finds": [None]}[SECTIONS[kind].k]:
+        with pytest.raises(DataError, match=r"cannot be made of 0 (unlabelled )?samples"):
+            solve(kind, replace(empty, k=k), silent)
+
+
 @every_kind
 def test_every_kind_either_needs_k_or_finds_it(silent, kind):
     problem, _ = make_blobs()

@@ -7,6 +7,7 @@ from ncdcli.clustering.assign import Logits
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.head import cluster
 from ncdcli.clustering.kinds import Head
+from ncdcli.errors import DataError, RecipeError
 
 LOGITS = np.log(
     np.array(
@@ -24,8 +25,8 @@ LABELS = np.array([0, 0, -1, -1, -1])
 ROWS = np.arange(10, dtype=np.float32).reshape(5, 2)
 
 
-def solve(silent, *, novel_only, labels=LABELS):
-    problem = Problem(ROWS, labels, 2, 4, novel_only, logits=LOGITS)
+def solve(silent, *, novel_only, labels=LABELS, n_known=2, k=4):
+    problem = Problem(ROWS, labels, n_known, k, novel_only, logits=LOGITS)
     return cluster(problem, Head(), np.random.default_rng(0), silent)
 
 
@@ -61,6 +62,22 @@ def test_margins_are_differences_of_probabilities_among_those_allowed():
     np.testing.assert_allclose(margins, [0.0], atol=1e-6)
     np.testing.assert_allclose(answers.margins(np.array([1]), clusters=np.array([0])), [-0.5], rtol=1e-4)
     assert answers.best(slice(None), allowed=np.array([3]))[1].tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize(("n_known", "novel_only"), [(5, False), (4, True)])
+def test_fewer_outputs_than_classes_are_refused(silent, n_known, novel_only):
+    labels = np.arange(5) if not novel_only else np.array([0, 1, 2, 3, -1])
+    with pytest.raises(RecipeError, match=f"`k` is 4, too few for {n_known} known classes"):
+        solve(silent, novel_only=novel_only, labels=labels, n_known=n_known, k=None)
+
+
+@pytest.mark.parametrize("k", [4, None])
+@pytest.mark.parametrize("novel_only", [False, True])
+def test_no_rows_to_cluster_are_refused(silent, novel_only, k):
+    rows = np.arange(2 if novel_only else 0)
+    problem = Problem(ROWS, np.array([0, 1, -1, -1, -1]), 2, k, novel_only, logits=LOGITS).at(rows)
+    with pytest.raises(DataError, match="cannot be made of 0"):
+        cluster(problem, Head(), np.random.default_rng(0), silent)
 
 
 def test_without_logits_there_is_no_answer(silent):
