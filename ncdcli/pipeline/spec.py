@@ -91,7 +91,7 @@ STAGES = (
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
-        "estimate_k", 4, "ncdcli.stages.estimate_k", ("estimate_k",),
+        "estimate_k", 5, "ncdcli.stages.estimate_k", ("estimate_k",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
         ("k.json", "scores.csv"),
     ),

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import silhouette_samples, silhouette_score
 
 from ncdcli.clustering.restarts import NestedFits, best_of, fit
 from ncdcli.counting import fixed, max_acc, silhouette
@@ -46,6 +46,30 @@ def test_silhouette_scores_are_mean_silhouettes_of_pool_rows(recorder):
     for k in (5, 6, 7):
         runs = fit(pool, k, restarts=3, iterations=100, seeding="greedy", rng=np.random.default_rng([key, k]))
         assert estimate.scores[k] == pytest.approx(silhouette_score(pool, runs[best_of(runs)].labels), abs=1e-5)
+
+
+@pytest.mark.parametrize("novel_only", [False, True])
+def test_the_silhouette_interval_holds_what_bootstrap_samples_cannot_tell_from_the_best(recorder, novel_only):
+    problem = blobs(k=6, n_known=3, each=12, spread=2.0, novel_only=novel_only)
+    estimate = silhouette.estimate(problem, Silhouette(low=5, high=9, restarts=2), rng(), recorder)
+    pool = problem.embeddings[problem.labels < 0]
+    key = int(rng().integers(2**63))
+    values = {}
+    for k in range(5, 10):
+        runs = fit(
+            pool, k - 3 * novel_only, restarts=2, iterations=100, seeding="greedy", rng=np.random.default_rng([key, k])
+        )
+        values[k] = silhouette_samples(pool, runs[best_of(runs)].labels)
+    draws = np.random.default_rng([key, 1])
+    samples = [draws.integers(len(pool), size=len(pool)) for _ in range(100)]
+    resampled = {k: np.array([of_k[sample].mean() for sample in samples]) for k, of_k in values.items()}
+    best = max(values, key=lambda k: values[k].mean())
+    near = [
+        k for k in values
+        if values[best].mean() - values[k].mean() <= (resampled[best] - resampled[k]).std(ddof=1)
+    ]  # fmt: skip
+    assert (estimate.k, estimate.interval) == (best, (min(near), max(near)))
+    assert len(near) > 1
 
 
 def test_silhouette_of_a_sample(recorder):
