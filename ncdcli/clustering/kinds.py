@@ -56,7 +56,9 @@ class SemiKMeans(ClusterSection):
     restarts: int = Field(20, ge=1, description="runs from other starts; see `restarts_rule`")
     restarts_rule: RestartsRule = Field("consensus", description=RESTARTS_RULE)
     restart_criterion: Literal["squared", "unsquared"] = Field(
-        "squared", description="the objective of a restart is its sum of squared, or of plain, distances"
+        "squared",
+        description="the objective of a restart is its sum of squared, or of plain, distances; it decides by the rules "
+        "lowest_objective and held_out, and only orders the restarts of a consensus",
     )
     balance: float | None = Field(
         None, ge=1, description="no cluster has more than so many times the mean size (SelEx: 1); default: any size"

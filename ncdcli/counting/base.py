@@ -26,11 +26,11 @@ class CountEstimate:
 
     k: int | None  # None: the clustering method finds it
     criterion: str
-    scores: Mapping[int, float]  # candidate k -> score, greater is better; empty for `fixed`
+    scores: Mapping[int, float]  # candidate k -> score, greater is better; empty where k is given or left open
     interval: (
         tuple[int, int] | None
     )  # candidates that the criterion cannot tell from the best, or its answers if repeated
-    statistics: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)  # `cost` among them, unless k is given or left open
     other_scores: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # name -> candidate k -> score
 
 

@@ -11,7 +11,10 @@ from ncdcli.pipeline.context import Progress
 
 
 def estimate(problem: CountProblem, config: Fixed, rng: np.random.Generator, progress: Progress) -> CountEstimate:
-    """`config.k`; RecipeError where it leaves no room for the known classes (and, in the NCD setting, a novel one)."""
+    """`config.k`, with an interval of itself alone, and no curve and no cost: nothing is tried and nothing computed.
+
+    Raises RecipeError where it leaves no room for the known classes (and, in the NCD setting, a novel one).
+    """
     check_k(config.k, n_known=problem.n_known, novel_only=problem.novel_only, name="estimate_k.k")
     return CountEstimate(config.k, "fixed", {}, (config.k, config.k), {"range": [config.k, config.k]})
 

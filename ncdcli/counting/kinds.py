@@ -71,7 +71,7 @@ class CountingSection(Section):
 
 
 class Fixed(Section):
-    """The number of classes is given: known and novel ones together."""
+    """The number of classes is given: known and novel ones together. There is no curve and no cost then."""
 
     kind: Literal["fixed"] = "fixed"
     k: int = Field(ge=2, description="known and novel classes together")

@@ -241,6 +241,12 @@ def test_fixed_may_be_the_number_of_known_classes_only_where_the_pool_holds_them
         fixed.estimate(blobs(novel_only=True), Fixed(k=4), rng(), recorder)
 
 
+def test_a_given_k_has_no_curve_and_no_cost(recorder):
+    answer = fixed.estimate(blobs(), Fixed(k=6), rng(), recorder)
+    assert (answer.k, answer.interval, answer.scores) == (6, (6, 6), {})
+    assert answer.statistics == {"range": [6, 6]}
+
+
 def test_the_range_is_cut_to_the_number_of_rows(recorder):
     problem = blobs(k=5, each=3)
     assert max_acc.estimate(problem, MaxAcc(restarts=1), rng(), recorder).statistics["range"] == [4, 15]
