@@ -60,9 +60,16 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     Unlabelled rows go to the nearest centre (in the NCD setting: the nearest novel centre), labelled rows stay in
     their class, centres are the means over both. Known centres start at labelled means, novel ones as `config.init`
     says; inertia = squared distances of unlabelled rows to the nearest centre + of labelled rows to their own.
-    Without labelled rows this is plain k-means. A known class without labelled rows competes as a novel cluster in
+    Without labelled rows this is `kmeans` of equal settings (`init: greedy` is its `seeding: greedy`, `gcd` its
+    `kmeans++`; equal restarts, rule and iterations; tolerance 0): other starts and rules may end elsewhere. With all
+    rows labelled the labels are the answer. A known class without labelled rows competes as a novel cluster in
     its place, with `matched` -1. With `config.balance` no cluster takes more rows than its share, see
     `ncdcli.clustering.balance`.
+
+    `config.restart_criterion` says which sum is a restart's objective, and so which restart is the answer where the
+    rule is `lowest_objective` or, beside the accuracy, `held_out`. A `medoid` does not look at objectives; a
+    `consensus` takes the restarts in their order, the lowest first, and the centres of clusters that end up empty from
+    the lowest. The iteration itself always lowers the squared sum.
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """
@@ -166,7 +173,8 @@ def _run(prepared: _Prepared, starts: NDArray[np.float64], tick: Callable[[], No
     partitions = _descend(prepared, starts, tick)
     if prepared.config.restart_criterion == "squared":
         return partitions
-    return [replace(partition, objective=_unsquared(prepared, partition)) for partition in partitions]
+    scale = prepared.frame.scale  # a frame is left by its square, but distances grow with it once
+    return [replace(partition, objective=scale * _unsquared(prepared, partition)) for partition in partitions]
 
 
 def _unsquared(prepared: _Prepared, partition: Partition) -> float:
