@@ -40,7 +40,7 @@ def test_known_rings_show_how_to_find_the_novel_ones(silent, search_samples, nov
 
 
 @pytest.mark.parametrize("convention", ["paper", "released"])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(25))
 def test_a_given_pair_is_used_without_a_search(silent, seed, convention):
     given, _ = rings(n=60, seed=seed)
     config = NcdSpectral(similarity=0.3, components=4, sigma_convention=convention)

@@ -28,23 +28,23 @@ def predictive(judge, points):
     return total
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(50))
 def test_marginal_likelihood_is_the_product_of_predictive_densities(seed):
     rng = np.random.default_rng(seed)
     d = int(rng.integers(1, 6))
     judge = judge_of(rng, d)
-    points = rng.normal(size=(int(rng.integers(1, 12)), d + 2)) * 3
+    points = rng.normal(size=(int(rng.integers(1, 9)), d + 2)) * 3
     assert judge.log_likelihood(points) == pytest.approx(predictive(judge, points), rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(50))
 def test_the_ratio_is_the_one_of_the_definition_and_turns_at_its_power(seed):
     rng = np.random.default_rng(seed)
-    first, second = rng.normal(size=(8, 3)), rng.normal(size=(11, 3)) + 3
+    first, second = rng.normal(size=(4, 3)), rng.normal(size=(6, 3)) + 3
     judge = judge_of(rng, 3, power=0.7)
     both = np.concatenate([first, second])
     evidence = predictive(judge, first) + predictive(judge, second) - predictive(judge, both)
-    assert judge.gain(first, second) == pytest.approx(gammaln(8) + gammaln(11) - gammaln(19) + 0.7 * evidence, rel=1e-8)
+    assert judge.gain(first, second) == pytest.approx(gammaln(4) + gammaln(6) - gammaln(10) + 0.7 * evidence, rel=1e-8)
     turn = judge.turning_power(first, second)
     if evidence <= 0:
         assert turn == np.inf
