@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHON
+# Tests start many processes of ncd, each of which would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint smoke wheel-test clean
 
