@@ -14,6 +14,7 @@ from ncdcli.errors import MissingError
 from ncdcli.recipe.resolve import load_recipe
 from ncdcli.shipped import shipped_recipes
 
+pytestmark = pytest.mark.usefixtures("yaml_in_c")
 Ncd = Callable[..., tuple[int, str, str]]
 
 
@@ -29,18 +30,17 @@ def commands(name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_the_commands_of_the_header_are_understood(name: str, run_ncd: Ncd) -> None:
+def test_the_commands_of_the_header_are_understood_and_absent_data_are_asked_for_first(
+    name: str, run_ncd: Ncd, tmp_path: Path
+) -> None:
     assert ["run", name] in [words[:2] for words in commands(name)] or name == "embeddings-gcd"
     for words in commands(name):
         if words[0] == "compare":
             assert {Path(path).name for path in words[1:]} <= set(shipped_recipes())
             continue
-        code, _, err = run_ncd(*words, *(["--dry-run"] if words[0] == "run" else []))
+        code, _, err = run_ncd(*words, *(["--dry-run", "--json"] if words[0] == "run" else []))
         assert code == (4 if words[:2] == ["data", "check"] else 0), (words, err)
 
-
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_absent_data_are_asked_for_before_anything_runs(name: str, run_ncd: Ncd, tmp_path: Path) -> None:
     resolved = resolve_data(load_recipe(name).recipe.data)
     try:
         ensure_resolved(resolved)
