@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -68,18 +67,6 @@ def write(folder: Path, classes: list[str] | None = None, **fields: str) -> None
     for name, value in {"setting": "gcd", "score": "ari", **fields}.items():
         text = text.replace(f"{{{name}}}", value)
     (folder / "own.yaml").write_text(text)
-
-
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ncdcli", "tune", "own.yaml", *words],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=250)
-    return process.returncode, out, err
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -183,13 +170,20 @@ def test_a_killed_search_goes_on_to_the_same_end(
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.skipif(not can_fork("cpu"), reason="runs are not forks here")
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, forked: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
-    process = start(tmp_path)
-    wait_for(tmp_path / "runs/own-tune/trials/0000-fold-1/recipe.yaml")
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, err = finish(process)
-    assert code == 130
+    with monkeypatch.context() as here:
+        here.chdir(tmp_path)
+        here.setattr(forks, "ANSWERING", ())  # it speaks as it does to a person
+        search = Fork(["tune", "own.yaml"], forked, threads=1)
+        wait_for(tmp_path / "runs/own-tune/trials/0000-fold-1/recipe.yaml", search)
+    assert search.pid is not None
+    os.killpg(search.pid, signal.SIGINT)
+    end = search.end(timeout=250)
+    assert end is not None
+    _, err = search.output()
+    assert end.code == 130, err
     assert err.splitlines()[-1] == "to go on: ncd tune own.yaml"
     assert "3 trials of 3 still to do" in err
 
@@ -217,13 +211,13 @@ def test_other_trials_are_not_mixed_in(
     assert message in err
 
 
-def test_other_data_are_not_mixed_in(
-    tmp_path: Path, run_ncd: Callable[..., tuple[int, str, str]], searched: Path
-) -> None:
+def test_other_data_are_not_mixed_in(tmp_path: Path, run_forked: Run, searched: Path) -> None:
     content = (searched / "data.csv").read_text()
     try:
         (searched / "data.csv").write_text("\n".join(content.splitlines()[:-1]) + "\n")
-        code, _, err = run_ncd("tune", str(searched / "own.yaml"), "--root", str(searched / "runs/own-tune"))
+        code, _, err = run_forked(
+            searched, "tune", str(searched / "own.yaml"), "--root", str(searched / "runs/own-tune")
+        )
     finally:
         (searched / "data.csv").write_text(content)
     assert code == 2
