@@ -45,7 +45,7 @@ def slow_weights(rows, count):
         near = sorted((apart[i, j], j) for j in range(n) if j != i)[:count]
         beyond = np.array([distance - near[0][0] for distance, _ in near])
         low, high = 1e-12, 1e6
-        for _ in range(200):
+        for _ in range(60):  # to the last digit
             middle = np.sqrt(low * high)
             low, high = (low, middle) if np.exp(-beyond / middle).sum() > np.log2(len(near)) else (middle, high)
         bandwidth = max(low, 1e-3 * np.mean([distance for distance, _ in near]))

@@ -43,10 +43,13 @@ def restated(given, config, seed):
                 continue
             weights = [min(np.linalg.norm(x - c) for c in seeds) ** config.seeding_power for x in pool]
             centres.append(pool[np.searchsorted(np.cumsum(weights), rng.random() * sum(weights), side="right")])
+        fixed, before = [] if given.novel_only else known, None
         for _ in range(config.iterations):
-            fixed = [] if given.novel_only else known
             distances = np.array([[np.linalg.norm(x - c) for c in fixed + centres] for x in pool])
             labels = distances.argmin(axis=1)
+            if np.array_equal(labels, before):
+                break  # and so on
+            before = labels
             centres = [
                 pool[labels == c].mean(axis=0) if (labels == c).any() else centre
                 for c, centre in enumerate(centres, start=len(fixed))
