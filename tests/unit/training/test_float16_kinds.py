@@ -111,7 +111,8 @@ def test_a_training_goes_on_with_finite_losses_in_float32(
             return forward(self, *arguments, **named)
 
     monkeypatch.setattr(InFull, "forward", watched)
-    job = make(name, tmp_path / "run", precision="fp16", epochs=4, batch_size=20)
+    epochs = 2 if name.startswith("joint") else 4  # where there are fewer batches: the first ones only lower the scale
+    job = make(name, tmp_path / "run", precision="fp16", epochs=epochs, batch_size=20)
     for module in job.backbone.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             module.register_forward_hook(lambda _, __, made: products.add(made.dtype) if made.requires_grad else None)
