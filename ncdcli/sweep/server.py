@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -136,6 +137,8 @@ def load(modules: list[str]) -> None:
             import_module(module)
     provenance = import_module("ncdcli.run.provenance")
     provenance.code(), provenance.packages()  # of what was imported, whatever becomes of the files meanwhile
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        finalizer.atexit = False  # of the server: torch, for one, would take apart its libraries at the end of each run
     gc.collect()
     gc.freeze()  # what is here stays: to look at it again and again would copy its memory into every run
 

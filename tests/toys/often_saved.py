@@ -1,4 +1,4 @@
-"""Imported by the process that is forked for runs: what makes these quick, and checkpoints and lines as often as can be.
+"""Imported by the process that is forked for runs: what makes these quick, and saves as often as can be.
 
 At the usual distance of seconds the runs of tests, as short as they are, would write none. Processes that a run starts
 are forks as well: those of a training, and the one that a sweep or a search would have forked.

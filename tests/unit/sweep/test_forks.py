@@ -205,6 +205,17 @@ def test_a_module_that_is_not_there_is_no_reason_not_to_fork(tmp_path: Path) -> 
         run.kill()
 
 
+def test_at_its_end_a_run_takes_apart_what_is_its_own_and_nothing_of_the_server(tmp_path: Path) -> None:
+    late = "with open(__file__ + '.txt', 'a') as file: file.write(name)"
+    code = f"import os, weakref\ndef tell(name):\n    {late}\nclass Any: pass\nkept = Any(), Any()\n"
+    code += "weakref.finalize(kept[0], tell, 'of the server')\n"
+    code += "os.register_at_fork(after_in_child=lambda: weakref.finalize(kept[1], tell, f'of a fork\\n'))\n"
+    (tmp_path / "taken_apart.py").write_text(code)
+    with Starter(lambda: ["taken_apart"], runs=2, device="cpu", threads=1) as starter:
+        assert code_of(starter(["exit", "3"])) == 3
+    assert lines(tmp_path / "taken_apart.py.txt") == ["of a fork"]
+
+
 def test_processes_are_new_where_forks_are_no_use_or_not_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     def never() -> list[str]:
         raise AssertionError("nothing is to be imported")
