@@ -145,7 +145,7 @@ def test_novel_labels_change_nothing(tmp_path: Path, run_forked: Run) -> None:
     found = []
     for name, labels in (("true", classes), ("scrambled", scrambled)):
         write(tmp_path / name, labels, score="accuracy", setting="ncd")
-        answer(run_forked, tmp_path / name)
+        answer(run_forked, tmp_path / name, "--trials", "2")
         found.append(results(tmp_path / name))
     assert found[0] == found[1]
     assert {"trials.csv", "best.yaml", "trials/0001-fold-2/evaluate/metrics.json"} <= found[0].keys()
@@ -157,16 +157,16 @@ def test_a_killed_search_goes_on_to_the_same_end(
 ) -> None:
     for name in ("whole", "killed"):
         write(tmp_path / name)
-    answer(run_forked, tmp_path / "whole")
+    answer(run_forked, tmp_path / "whole", "--trials", "2")
     root = tmp_path / "killed/runs/own-tune"
     for run in ("trials/0000-fold-2", "trials/0001-fold-1"):
         monkeypatch.chdir(tmp_path / "killed")
-        search = Fork(["tune", "own.yaml"], forked, threads=1)
+        search = Fork(["tune", "own.yaml", "--trials", "2"], forked, threads=1)
         wait_for(root / run / "recipe.yaml", search)
         search.kill()
     with (root / "study.log").open("a") as file:
         file.write('{"op_code":5,"half')  # a line that was being written
-    answer(run_forked, tmp_path / "killed")
+    answer(run_forked, tmp_path / "killed", "--trials", "2")
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
 
 
