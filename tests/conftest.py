@@ -35,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Files are not synced, here and in forks: what tests leave need not survive the machine, only a kill."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: None)
+        yield
+
+
 @pytest.fixture
 def yaml_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes are read by libyaml, where it is there: four times as fast, to the same nodes where they are valid."""
