@@ -125,11 +125,12 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
 def test_two_processes_make_the_same_parts(fit: Any, tmp_path: Path) -> None:
     """With batch norms over both, which see the same samples of a part only where the parts are alike: here not."""
     plain = Mlp(hidden=(16,), dim=8, batch_norm=False)
+    settings = config(accumulate=4, batch_size=7, epochs=1)
     for processes in (1, 2):
-        fit(str(processes), config(accumulate=4, batch_size=7), backbone=plain, processes=processes)
+        fit(str(processes), settings, backbone=plain, processes=processes)
     one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
     assert all(torch.allclose(one[name], two[name], rtol=1e-3, atol=2e-5) for name in one)
-    found = fit("norms", config(accumulate=4, batch_size=7), backbone=Mlp(hidden=(16,), dim=8), processes=2)
+    found = fit("norms", settings, backbone=Mlp(hidden=(16,), dim=8), processes=2)
     assert np.isfinite(found["metrics"]["loss"])
 
 
