@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ncdcli.recipe.base import Section
+from ncdcli.recipe.base import ADDED, Section
 
 # Each value is a function `estimate(problem, config, rng, progress) -> CountEstimate` (see `ncdcli.counting.base`).
 KINDS = {
@@ -66,7 +66,9 @@ class CountingSection(Section):
     """What every estimator has that looks at embeddings."""
 
     normalize: bool = Field(
-        False, description="count on embeddings scaled to unit length (PBN), also where they are clustered as they are"
+        False,
+        description="count on embeddings scaled to unit length (PBN), also where they are clustered as they are "
+        "(with `embed.normalize: true` they always are)",
     )
 
 
@@ -195,9 +197,12 @@ class Dtc(CountingSection):
     max_samples: int = Field(5000, ge=100, description="silhouette is quadratic: computed on so many rows at most")
 
 
-class SncScore(Section):
+class SncScore(CountingSection):
     """CiPR's criterion: accuracy on held-out known classes × silhouette, in the hierarchy of selective neighbours."""
 
+    normalize: Annotated[bool, ADDED] = Field(
+        False, description="count on embeddings scaled to unit length; `spherical` does so and compares by cosine too"
+    )
     kind: Literal["snc_score"] = "snc_score"
     low: _KnownLow = None
     high: _KnownHigh = None

@@ -17,9 +17,20 @@ from ncdcli.tune.section import TuneConfig
 
 
 class EmbedConfig(Section):
-    """How embeddings are written."""
+    """How embeddings are written.
 
-    normalize: bool = Field(True, description="scale each embedding to unit length")
+    Unit length is chosen apart for training (`latent_norm` of the objectives `pbn` and `cross_entropy`), for counting
+    and for clustering. With `normalize: false` counting is on embeddings as they are, or with
+    `estimate_k.normalize: true` on unit length; clustering is of embeddings as they are, or with `spherical: true` by
+    cosine (`kmeans`; `snc` has it by default). Other kinds of clustering see unit length with `normalize: true` alone,
+    and then counting does too: what was scaled has lost its lengths.
+    """
+
+    normalize: bool = Field(
+        True,
+        description="scale each embedding to unit length, for counting and for clustering; false: "
+        "`estimate_k.normalize` and, for some kinds of clustering, `spherical` decide",
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "fp32", description="auto: bf16 where the processor has it, else fp32; fp16: for GPUs that have no bf16"
     )

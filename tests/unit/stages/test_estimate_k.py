@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from ncdcli.counting.kinds import Fixed, MaxAcc, Silhouette
+from ncdcli.counting.kinds import SECTIONS, CountingConfig, Fixed, MaxAcc, Silhouette, SncScore
 from ncdcli.errors import RecipeError
+from ncdcli.recipe.base import fields_that_matter
+from ncdcli.recipe.shape import kinds_of
 from ncdcli.stages import estimate_k
 
 
@@ -56,6 +58,32 @@ def test_counting_on_unit_length_leaves_the_embeddings_as_they_are(make_run):
     np.save(path, given / np.linalg.norm(given, axis=1, keepdims=True))
     run.stage(estimate_k, "estimate_k", estimate_k=Silhouette(restarts=3))
     assert stretched["k"] == run.json("estimate_k/k.json")["k"] == 4
+
+
+@pytest.mark.parametrize("kind", sorted({*SECTIONS, "consensus"}))
+def test_every_criterion_can_count_on_unit_length_and_says_nothing_where_it_does_not(kind):
+    section = kinds_of(CountingConfig)[kind]
+    assert section(normalize=True).normalize
+    assert section().normalize is False
+    assert ("normalize" in fields_that_matter(section())) == (kind != "snc_score")  # which got it later
+
+
+def test_selective_neighbours_by_distance_count_on_unit_length(make_run):
+    run = make_run()
+    path = run.folder / "embed" / "embeddings.npy"
+    given = np.load(path)
+    unit = (given / np.linalg.norm(given.astype(np.float64), axis=1, keepdims=True)).astype(np.float32)
+    np.save(path, given * np.random.default_rng(0).uniform(0.01, 100, (len(given), 1)).astype(np.float32))
+    run.stage(estimate_k, "estimate_k", estimate_k=SncScore(spherical=False, normalize=True))
+    stretched = run.json("estimate_k/k.json")
+    run.stage(estimate_k, "estimate_k", estimate_k=SncScore(spherical=False))
+    assert run.json("estimate_k/k.json") != stretched
+    np.save(path, unit)
+    run.stage(estimate_k, "estimate_k", estimate_k=SncScore(spherical=False))
+    plain = run.json("estimate_k/k.json")
+    assert (plain["k"], plain["interval"]) == (stretched["k"], stretched["interval"])
+    assert plain["statistics"]["level_counts"] == stretched["statistics"]["level_counts"]
+    assert plain["statistics"]["silhouette"] == pytest.approx(stretched["statistics"]["silhouette"], rel=1e-4)
 
 
 def test_fixed_has_no_scores(make_run):
