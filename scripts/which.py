@@ -135,7 +135,7 @@ def cases(folder: Path | None, runs: list[Path], *, seeds: int, most: int) -> It
         recipe = json.loads((run / "run.json").read_text("utf-8"))
         name = str(recipe.get("name", run.name)).rsplit("-seed", 1)[0]
         if (model.get("training") or {}).get("objective", "none") != "none":
-            seed = recipe_seed(run)
+            seed = RunFolder(run).recipe().seed
             some = chosen_rows(len(rows), np.random.default_rng([1, seed]), most)
             labelled = samples.roles[rows][some] == "labelled"
             case = Case(embeddings[some], classes[rows][some], len(samples.known), labelled)
@@ -147,11 +147,6 @@ def cases(folder: Path | None, runs: list[Path], *, seeds: int, most: int) -> It
                     seed,
                     drawn(embeddings, classes[rows], len(samples.known), seed=seed, most=most),
                 )
-
-
-def recipe_seed(run: Path) -> int:
-    """The seed of a run."""
-    return RunFolder(run).recipe().seed
 
 
 def cluster(case: Case, section: dict[str, Any], k: int | None, seed: int) -> tuple[list[float], int, float]:
@@ -205,9 +200,8 @@ def main() -> None:
     counts = [kind for kind in counting.KINDS if kind not in WITHOUT]
     if options.counts is not None:
         counts = [kind for kind in counts if kind in options.counts.split(",")]
-    figures: list[dict[str, Any]] = []
-    if options.json and options.json.exists():
-        figures = json.loads(options.json.read_text())
+    had = options.json and options.json.exists()
+    figures: list[dict[str, Any]] = json.loads(options.json.read_text()) if had else []
     for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
         done = [figure for figure in figures if (figure["data"], figure["seed"]) == (data, seed)]
         figures += measure(data, seed, case, chosen, counts, done)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ncdcli.cli import options
+from ncdcli.cli.bring import bring_data
 from ncdcli.cli.requirements import EXPECTED, Requirement, parse_requirement
 from ncdcli.cli.session import Session, session_of
 from ncdcli.cli.tensorboard import FOLDER, TensorBoardProgress, check_tensorboard
@@ -185,10 +186,9 @@ def run_stages(request: Request, session: Session) -> None:
     folder.check_writable()
     expected = resolved.recipe.expected
     if request.require_expected and not expected:
-        hint = "add `expected: [{metric: …, mean: …, sd: …, source: …}]` to the recipe"
-        raise UsageError(f"`--require expected`: recipe `{resolved.recipe.name}` names no published figure", hint=hint)
+        raise _nothing_expected(resolved)
     if request.resources.download and not request.dry_run:
-        _bring_data(resolved, session)
+        bring_data([resolved.recipe.data], session)
     plan = make_plan(resolved.recipe, folder, only=request.stages, force=request.force, restart=request.restart)
     _note_oracle(session, resolved)
     if request.resources.deterministic:
@@ -213,6 +213,11 @@ def run_stages(request: Request, session: Session) -> None:
     )
 
 
+def _nothing_expected(resolved: "ResolvedRecipe") -> UsageError:
+    hint = "add `expected: [{metric: …, mean: …, sd: …, source: …}]` to the recipe"
+    return UsageError(f"`--require expected`: recipe `{resolved.recipe.name}` names no published figure", hint=hint)
+
+
 def _note_oracle(session: Session, resolved: "ResolvedRecipe") -> None:
     """Say which trainings look at what they are scored on."""
     for name in ("pretrain", "joint_training"):
@@ -230,14 +235,6 @@ def _note_kept(session: Session, folder: "RunFolder", plan: "Plan") -> None:
         if manifest is not None and manifest.device.startswith("cuda") and not manifest.deterministic:
             again = f"`--force {decision.stage}` does it again"
             session.note(f"note: {decision.stage} was made without `--deterministic` and is kept: {again}")
-
-
-def _bring_data(resolved: "ResolvedRecipe", session: Session) -> None:
-    """What `--download` does, unless the data are here."""
-    from ncdcli.cli.progress import open_progress
-    from ncdcli.data.resolve import ensure_data
-
-    ensure_data(resolved.recipe.data, download=True, progress=open_progress(quiet=session.quiet))
 
 
 def _kept(plan: "Plan") -> "list[StageResult]":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ncdcli.cli import options
+from ncdcli.cli.bring import bring_data
 from ncdcli.cli.output import print_table, print_text, seconds
 from ncdcli.cli.session import Session, session_of
 from ncdcli.errors import Interrupted, NcdError
@@ -99,21 +100,13 @@ def sweep(
     how = How(jobs, keep_going, options.check_device(device), workers, download, deterministic)
     loaded = load_sweep(sweep, overrides or (), root=root)
     if download and not dry_run:
-        _download(loaded, session)
+        bring_data((run.recipe.data for run in loaded.runs), session)
     plans = _plans(loaded)
     if dry_run:
         _answer_plan(session, loaded, plans)
         return
     _check(loaded, plans, how)
     _run(session, loaded, plans, how)
-
-
-def _download(sweep: Sweep, session: Session) -> None:
-    from ncdcli.cli.progress import open_progress
-    from ncdcli.data.resolve import ensure_data
-
-    for data in {run.recipe.data.model_dump_json(): run.recipe.data for run in sweep.runs}.values():
-        ensure_data(data, download=True, progress=open_progress(quiet=session.quiet))
 
 
 def _plans(sweep: Sweep) -> dict[str, Plan]:

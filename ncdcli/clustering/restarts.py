@@ -124,9 +124,9 @@ def settle(
 
     The lowest objective is not the best partition: over ten seeds of five real data sets consensus was three points of
     accuracy above it, and never below it by more than noise, where k-means is plain or semi-supervised. Elsewhere it
-    is no better: over three seeds of eight sets 68.9 against 69.5 % for NCD k-means, whose objective is a sum of plain
-    distances, and 67.7 against 68.0 % for k-means of eigenvectors (`scripts/which.py --rows 2000 --seeds 3`). There the
-    lowest objective is the default.
+    is hardly better or worse: over five seeds of eight sets 67.9 against 68.4 % for NCD k-means, whose objective is a
+    sum of plain distances, and 69.8 against 69.6 % for k-means of eigenvectors, with k given; 64.9 against 64.0 and
+    67.6 against 67.9 with k estimated (`scripts/which.py`). There the lowest objective, as published, is the default.
     """
     objectives = np.array([partition.objective for partition in partitions])
     if len(partitions) == 1 or not len(rows) or rule == "lowest_objective":

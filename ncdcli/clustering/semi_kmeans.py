@@ -61,15 +61,13 @@ def cluster(problem: Problem, config: SemiKMeans, rng: np.random.Generator, prog
     their class, centres are the means over both. Known centres start at labelled means, novel ones as `config.init`
     says; inertia = squared distances of unlabelled rows to the nearest centre + of labelled rows to their own.
     Without labelled rows this is `kmeans` of equal settings (`init: greedy` is its `seeding: greedy`, `gcd` its
-    `kmeans++`; equal restarts, rule and iterations; tolerance 0): other starts and rules may end elsewhere. With all
-    rows labelled the labels are the answer. A known class without labelled rows competes as a novel cluster in
-    its place, with `matched` -1. With `config.balance` no cluster takes more rows than its share, see
-    `ncdcli.clustering.balance`.
+    `kmeans++`; equal restarts, rule and iterations; tolerance 0). With all rows labelled the labels are the answer. A
+    known class without labelled rows competes as a novel cluster in its place, with `matched` -1. With
+    `config.balance` no cluster takes more rows than its share, see `ncdcli.clustering.balance`.
 
     `config.restart_criterion` says which sum is a restart's objective, and so which restart is the answer where the
     rule is `lowest_objective` or, beside the accuracy, `held_out`. A `medoid` does not look at objectives; a
-    `consensus` takes the restarts in their order, the lowest first, and the centres of clusters that end up empty from
-    the lowest. The iteration itself always lowers the squared sum.
+    `consensus` takes the restarts in their order, the lowest first. The iteration always lowers the squared sum.
 
     Raises DataError for embeddings that are not finite or too few, RecipeError for a k below the known classes.
     """

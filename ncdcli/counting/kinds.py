@@ -46,19 +46,9 @@ _Ties = Annotated[
     Field(description="which of the k that labelled samples cannot tell apart: best pool clusters, or least k"),
 ]
 _Member = Literal[
-    "max_acc",
-    "silhouette",
-    "calinski_harabasz",
-    "davies_bouldin",
-    "elbow",
-    "ward_acc",
-    "prototype_score",
-    "dtc",
-    "snc_score",
-    "size_filter",
-    "matched_size_filter",
-    "split_merge",
-]
+    "max_acc", "silhouette", "calinski_harabasz", "davies_bouldin", "elbow", "ward_acc", "prototype_score", "dtc",
+    "snc_score", "size_filter", "matched_size_filter", "split_merge",
+]  # fmt: skip
 _PoolSample = Annotated[int | None, Field(ge=100, description="estimate on a sample of so many unlabelled rows")]
 
 

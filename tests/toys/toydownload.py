@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from ncdcli.data.kinds import DataConfig
 from ncdcli.shipped import shipped_cards
 
 UCI = "archive.ics.uci.edu/static/public"
@@ -216,3 +217,19 @@ def _checksums(known: dict[str, str], files: dict[str, bytes]) -> dict[str, str]
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 contents |= {info.filename: archive.read(info) for info in archive.infolist()}
     return {name: hashlib.sha256(contents[name]).hexdigest() for name in known}
+
+
+def data_of(card: Path, root: Path) -> DataConfig:
+    return DataConfig(card=str(card), root=str(root))
+
+
+def prepare(server: Server, name: str, tmp_path: Path) -> DataConfig:
+    """The files of a card on the server, and a `data` section that downloads them."""
+    server.files = dict(tiny_files(name))
+    return data_of(tiny_card(name, tmp_path), tmp_path / "root")
+
+
+def left(root: Path) -> set[str]:
+    """All files below a data root, the lock left out."""
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return found - {".ncd-download/lock"}

@@ -187,35 +187,30 @@ def test_held_out_known_rows_are_no_part_of_an_ncd_training(tmp_path: Path) -> N
     assert "held_out_known_accuracy" in record
 
 
-def test_the_best_epoch_on_held_out_samples_keeps_backbone_and_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("selection", "scorer", "score"),
+    [
+        ("known-val", "heldout.HeldOut", "held_out_known_accuracy"),
+        ("oracle", "oracle.Oracle", "oracle_accuracy"),
+    ],
+)
+def test_the_best_epoch_keeps_backbone_and_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: str, scorer: str, score: str
 ) -> None:
     constant = {"schedule": {"kind": "constant"}}
     short = Run(tmp_path / "short").train(epochs=1, **constant)
     accuracies = iter([0.9, 0.1])
-    monkeypatch.setattr("ncdcli.training.heldout.HeldOut.accuracy", lambda *_: next(accuracies))
-    best = Run(tmp_path / "best").train(epochs=2, selection="known-val", **constant)
+    monkeypatch.setattr(f"ncdcli.training.{scorer}.accuracy", lambda *_: next(accuracies))
+    best = Run(tmp_path / "best").write_truth().train(epochs=2, selection=selection, **constant)
     assert short.bytes()["model.safetensors"] == best.bytes()["model.safetensors"]
     assert short.bytes()["logits.npy"] == best.bytes()["logits.npy"]
-    card = json.loads((tmp_path / "best/joint_training/model.json").read_text())
-    assert (card["training"]["chosen_epoch"], card["training"]["selection"]) == (1, "known-val")
-
-
-def test_the_oracle_keeps_the_best_epoch_and_writes_what_it_saw(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    constant = {"schedule": {"kind": "constant"}}
-    short = Run(tmp_path / "short").train(epochs=1, **constant)
-    accuracies = iter([0.9, 0.1])
-    monkeypatch.setattr("ncdcli.training.oracle.Oracle.accuracy", lambda *_: next(accuracies))
-    run = Run(tmp_path / "best").write_truth().train(epochs=2, selection="oracle", **constant)
-    assert short.bytes()["model.safetensors"] == run.bytes()["model.safetensors"]
-    card = json.loads((tmp_path / "best/joint_training/model.json").read_text())
-    assert (card["training"]["chosen_epoch"], card["training"]["selection"]) == (1, "oracle")
-    records = [json.loads(line) for line in (tmp_path / "best/joint_training/metrics.jsonl").read_text().splitlines()]
-    assert [record["oracle_accuracy"] for record in records] == [0.9, 0.1]
-    assert "oracle_accuracy" not in (tmp_path / "short/joint_training/metrics.jsonl").read_text()
-    assert run.finish()["selection"] == "oracle"
+    written = tmp_path / "best/joint_training"
+    card = json.loads((written / "model.json").read_text())
+    assert (card["training"]["chosen_epoch"], card["training"]["selection"]) == (1, selection)
+    records = [json.loads(line) for line in (written / "metrics.jsonl").read_text().splitlines()]
+    assert [record[score] for record in records] == [0.9, 0.1]
+    assert ("oracle_accuracy" in records[0]) == (selection == "oracle")
+    assert best.finish()["selection"] == selection
 
 
 @pytest.mark.parametrize(("setting", "protocol"), [("gcd", "gcd_v2"), ("ncd", "ncd_task_aware")])
