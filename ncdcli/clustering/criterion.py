@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.rows import Rows, blocks
 from ncdcli.clustering.sums import inertia
 

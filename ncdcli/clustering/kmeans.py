@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.division import Division, cluster_without_labels
 from ncdcli.clustering.kinds import KMeans
-from ncdcli.clustering.lloyd import Partition
 from ncdcli.clustering.restarts import descend, fit, restart_statistics, settle
 from ncdcli.clustering.rows import Rows, as_rows, unit_rows
 from ncdcli.metrics.contingency import count_table

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem, class_means
 from ncdcli.clustering.criterion import judged
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.kinds import NcdKMeans
-from ncdcli.clustering.lloyd import Partition, lloyds
+from ncdcli.clustering.lloyd import lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.restarts import leave_frame, restart_statistics, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame

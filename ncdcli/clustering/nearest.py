@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
-from ncdcli.clustering.threads import each
+from ncdcli.clustering.sums import RowSums
+from ncdcli.clustering.threads import all_blas_threads
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
-_CHEAP = 2_500  # multiply-adds a row below which to look at all distances costs less than to keep bounds
+_CHEAP, _SMALL = 2_500, 2e7  # multiply-adds a row, or in all, below which `NarrowNearest` is the quickest
+_DEAR, _MANY = 13_000, 1 / 16  # multiply-adds a row from which bounds pay, centres in parts of the rows up to which
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
+_BLOCK = 2048  # rows of a product
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
 
@@ -43,27 +46,36 @@ class Nearest:
     @cached_property
     def norms(self) -> NDArray[np.float32]:
         """(n,) squared length of every row."""
-        return squared_norms(self.rows)
+        return self.sums.lengths.astype(np.float32)
 
     @cached_property
     def narrow(self) -> NarrowNearest:
         """What finds nearest centres where these are few numbers: of several k-means of the rows side by side."""
         return NarrowNearest(self.rows)
 
-    @staticmethod
-    def cheap(k: int, d: int) -> bool:
-        """Whether `narrow` is faster than to keep bounds."""
-        return k * d < _CHEAP
+    @cached_property
+    def sums(self) -> RowSums:
+        """Sums of the rows by cluster."""
+        return RowSums(self.rows)
+
+    def cheap(self, k: int) -> bool:
+        """Whether `narrow` is the quickest for k centres."""
+        return k * self.rows.shape[1] < _CHEAP or k * self.rows.size < _SMALL
+
+    def _pays(self, k: int) -> bool:
+        """Whether bounds for k centres save more than they cost, once few rows change."""
+        n, d = self.rows.shape
+        return 1 < k < _MANY * n and k * d >= _DEAR
 
     def __call__(self, centres: NDArray[np.floating]) -> NDArray[np.int64]:
         """(n,) nearest of the (k, d) centres to each row, the first of equally near ones."""
-        if self.cheap(*centres.shape):
+        if self.cheap(len(centres)):
             return self.narrow(centres[None])[0]
         near = centres.astype(np.float32)
         norms = squared_norms(near)
         known = self._centres is not None and len(near) == len(self._centres)
         rows = self._may_change(near, norms) if known and self._bounded else None
-        self._bounded = rows is not None or (len(near) > 1 and self._changed < _CALM * len(self.rows))
+        self._bounded = rows is not None or (self._pays(len(near)) and self._changed < _CALM * len(self.rows))
         if self._bounded and not len(self._upper):
             self._upper, self._lower = np.empty(len(self.rows)), np.empty(len(self.rows))
         self._centres = near
@@ -109,7 +121,9 @@ class Nearest:
 
         count = len(self.rows) if chosen is None else len(chosen)
         self.looked_at += count
-        each(look, list(blocks(count)))
+        with all_blas_threads():
+            for part in blocks(count, _BLOCK):
+                look(part)
 
 
 def _half_gaps(near: NDArray[np.float32], norms: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.clustering.consensus import consensus
+from ncdcli.clustering.descent import Partition, Pinned
 from ncdcli.clustering.kinds import RestartsRule
-from ncdcli.clustering.lloyd import Partition, Pinned, lloyd, lloyds
+from ncdcli.clustering.lloyd import lloyd, lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.rows import Frame, Rows, choose_frame, unit_rows
 from ncdcli.clustering.seeding import Seeding, draw_rows, plus_plus

@@ -23,8 +23,9 @@ from scipy.optimize import linear_sum_assignment
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem, class_means
 from ncdcli.clustering.criterion import distance_sum
+from ncdcli.clustering.descent import Partition, Pinned
 from ncdcli.clustering.kinds import SemiKMeans
-from ncdcli.clustering.lloyd import Options, Partition, Pinned, lloyds
+from ncdcli.clustering.lloyd import Options, lloyds
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.restarts import fit, leave_frame, restart_statistics, seeding_sample, settle
 from ncdcli.clustering.rows import Frame, Rows, as_rows, choose_frame

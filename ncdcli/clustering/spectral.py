@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ncdcli.clustering.base import Clustering, Problem
 from ncdcli.clustering.checks import check_problem
 from ncdcli.clustering.criterion import judged
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.division import Division, cluster_without_labels
 from ncdcli.clustering.eigenmap import (
     Eigenmap,
@@ -25,7 +26,6 @@ from ncdcli.clustering.eigenmap import (
     squared_distances,
 )
 from ncdcli.clustering.kinds import NcdSpectral, Spectral
-from ncdcli.clustering.lloyd import Partition
 from ncdcli.clustering.nearest import Nearest
 from ncdcli.clustering.neighbour_graph import joined_to, neighbour_graph, squared_to
 from ncdcli.clustering.restarts import descend, fit, restart_statistics, settle

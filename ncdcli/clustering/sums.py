@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix
 
 from ncdcli.clustering.rows import Rows, blocks
 from ncdcli.clustering.threads import each
 
-_PART = 32  # blocks that are summed in a row before parts are added up: the order of additions depends on n alone
-_SMALL = 1e7  # multiply-adds of a dense product that take less time than SciPy needs to check a sparse matrix
+_KEPT = 2**20  # numbers that are kept in float64, 8 MiB
+_LENGTHS = 64  # rows in float64 at once
+_MOVE = 2e5  # numbers that are summed in the time that it takes to find out which rows have moved
+
+
+class RowSums:
+    """Sums of the same rows by cluster, for one partition after another."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._members: csc_matrix | None = None
+
+    @cached_property
+    def _exact(self) -> NDArray[np.float64] | None:
+        """(n, d) the rows, where they are few numbers."""
+        return self.rows.astype(np.float64) if self.rows.size <= _KEPT else None
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """(n,) squared length of every row."""
+        out = np.empty(len(self.rows))
+
+        def fill(part: slice) -> None:
+            exact = np.empty((_LENGTHS, self.rows.shape[1]))
+            for rows in blocks(len(out[part]), _LENGTHS):
+                block = exact[: len(out[part][rows])]
+                block[:] = self.rows[part][rows]
+                np.einsum("ij,ij->i", block, block, out=out[part][rows])
+
+        each(fill, list(blocks(len(out))))
+        return out
+
+    @cached_property
+    def squares(self) -> float:
+        """Sum of the squares of all numbers."""
+        return float(self.lengths.sum()) if self._exact is None else float(np.vdot(self._exact, self._exact))
+
+    def of(self, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """(r, k, d) sums of the rows of each cluster, for every one of the partitions `labels` (r, n)."""
+        if self._exact is None:
+            return group_sums(self.rows, labels, k)
+        r, n = labels.shape
+        numbered = labels + k * np.arange(r)[:, None]
+        if self._members is None or self._members.shape[0] != r * k or self._members.nnz != r * n:
+            self._members = _members(numbered.T, (1.0,) * r, r * k)
+        else:
+            self._members.indices[:] = numbered.T.ravel()
+        return (self._members @ self._exact).reshape(r, k, -1)
+
+    def after(
+        self, sums: NDArray[np.float64], old: NDArray[np.int64], new: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """(r, k, d) `sums` after rows have gone from `old` clusters (r, n) to `new` ones; None: quicker to sum all."""
+        d = self.rows.shape[1]
+        if new.size * d <= _MOVE or _MOVE + 4 * d * np.count_nonzero(moved := old != new) >= new.size * d:
+            return None
+        run, row = np.nonzero(moved)
+        return sums + moved_sums(self.rows[row], run, old[run, row], new[run, row], sums.shape)
 
 
 def group_sums(rows: Rows, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -35,25 +93,23 @@ def moved_sums(
 
 def _sums(rows: Rows, labels: NDArray[np.int64], weights: tuple[float, ...], k: int) -> NDArray[np.float64]:
     """(k, d) sum of the rows, each added to the clusters in its row of `labels` with these weights."""
-    width, dense = len(weights), rows.size * k < _SMALL
-    small = list(blocks(len(rows), max(256, 2**18 // max(rows.shape[1], 1))))  # 2 MB as float64: stays in the cache
+    n, d = rows.shape
+    size = min(n, max(512, 2**19 // max(d, 1)))  # 4 MB as float64
+    exact, sums = np.empty((size, d)), np.zeros((k, d))
+    for part in blocks(n, max(size, 1)):
+        block = exact[: len(labels[part])]
+        block[:] = rows[part]
+        sums += _members(labels[part], weights, k) @ block
+    return sums
 
-    def add(parts: list[slice]) -> NDArray[np.float64]:
-        sums = np.zeros((k, rows.shape[1]))
-        for part in parts:
-            size = part.stop - part.start
-            if dense:
-                chosen = np.zeros((size, k))
-                for column, weight in enumerate(weights):
-                    chosen[np.arange(size), labels[part, column]] = weight
-            else:
-                ends = width * np.arange(size + 1)
-                chosen = csr_matrix((np.tile(weights, size), labels[part].ravel(), ends), shape=(size, k))
-            sums += chosen.T @ rows[part]
-        return sums
 
-    groups = [small[first : first + _PART] for first in range(0, len(small), _PART)]
-    return sum(each(add, groups), np.zeros((k, rows.shape[1])))
+def _members(labels: NDArray[np.int64], weights: tuple[float, ...], k: int) -> csc_matrix:
+    """(k, n) matrix with these weights of each row in the clusters that its row of `labels` (n, w) names."""
+    n, width = labels.shape
+    chosen = csc_matrix((k, n))  # SciPy's own way from these arrays checks them, for longer than sums take
+    chosen.data, chosen.indices = np.tile(weights, n), labels.ravel().astype(np.int32)
+    chosen.indptr = np.arange(0, width * n + 1, width, dtype=np.int32)
+    return chosen
 
 
 def own_squared(rows: Rows, labels: NDArray[np.int64], centres: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
 
 from ncdcli.clustering.checks import class_means
-from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.rows import Rows, blocks
 from ncdcli.counting.base import CountEstimate, CountProblem
 from ncdcli.counting.candidates import best_candidate, near_best

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.restarts import NestedFits, best_of
 from ncdcli.counting.base import Cost, CountEstimate, CountProblem
 from ncdcli.counting.candidates import stratified_rows

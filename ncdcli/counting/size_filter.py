@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncdcli.clustering.checks import class_means
-from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.restarts import fit
 from ncdcli.clustering.rows import Rows, as_rows
 from ncdcli.clustering.semi_kmeans import unclaimed

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ncdcli.clustering.lloyd import Partition
+from ncdcli.clustering.descent import Partition
 from ncdcli.clustering.restarts import best_of, fit
 from ncdcli.clustering.rows import Rows, as_rows
 from ncdcli.counting.base import Cost, CountProblem

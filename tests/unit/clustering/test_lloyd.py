@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ncdcli.clustering.lloyd import Pinned, lloyd, lloyds
+from ncdcli.clustering.descent import Pinned
+from ncdcli.clustering.lloyd import lloyd, lloyds
 
 
 def obvious_lloyd(rows, start, iterations, tolerance, pinned_rows, pinned_labels):

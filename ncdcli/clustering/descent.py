@@ -1,0 +1,187 @@
+"""Lloyd's iterations of the same rows from several starts, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncdcli.clustering.rows import Rows, blocks, squared_norms
+from ncdcli.clustering.sums import RowSums, group_sums, inertia, own_squared
+
+# Squared distances below this part of |x|² are rounding of the mean: the row lies on its centre.
+_ON_CENTRE = 1e-10
+_CANCELS = 1e-4  # part of the sum of squares below which the objective is too small to be a difference of such sums
+
+# (r, n) nearest of (r, k, d) centres to each row; most are those of the (r, n) last ones
+Sweep = Callable[[NDArray[np.float64], NDArray[np.int64] | None], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Rows whose cluster is given, as what Lloyd needs of them: their number, sum and sum of squares by cluster."""
+
+    counts: NDArray[np.int64]  # (k,)
+    sums: NDArray[np.float64]  # (k, d)
+    squares: float
+
+    @classmethod
+    def of(cls, rows: Rows, labels: NDArray[np.int64], k: int) -> Pinned:
+        """The statistics of `rows` (m, d), each pinned to the cluster in `labels` (m,)."""
+        squares = sum(float(np.square(rows[part], dtype=np.float64).sum()) for part in blocks(len(rows)))
+        return cls(np.bincount(labels, minlength=k), group_sums(rows, labels, k), squares)
+
+    def inertia(self, centres: NDArray[np.float64]) -> float:
+        """Sum of squared distances of the pinned rows to the centres of their clusters."""
+        return max(_spread(self.squares, self.sums, self.counts, centres), 0.0)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where Lloyd's iteration ended. Every row is in the cluster of its nearest centre (that has room for it)."""
+
+    labels: NDArray[np.int64]  # (n,)
+    centres: NDArray[np.float64]  # (k, d)
+    objective: float  # sum of squared distances to the own centre, pinned rows included
+    iterations: int
+    repaired: int  # clusters that were empty in some iteration and got a row
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Where some of the starts have got to."""
+
+    number: NDArray[np.int64]  # (r,) of the start
+    repaired: NDArray[np.int64]  # (r,)
+    centres: NDArray[np.float64]  # (r, k, d)
+    labels: NDArray[np.int64]  # (r, n) clusters, of which the centres are the means; -1 before the first iteration
+    counts: NDArray[np.int64]  # (r, k) their sizes, pinned rows included
+    sums: NDArray[np.float64]  # (r, k, d) … and sums
+
+    @classmethod
+    def of(cls, starts: NDArray[np.floating], n: int) -> _Runs:
+        """All runs of `n` rows before the first iteration."""
+        r, k, _ = starts.shape
+        counts, labels = np.zeros((r, k), np.int64), np.full((r, n), -1, np.int64)
+        return cls(
+            np.arange(r), np.zeros(r, np.int64), starts.astype(np.float64), labels, counts, np.zeros(starts.shape)
+        )
+
+    def at(self, which: NDArray[np.bool_]) -> _Runs:
+        """Some of the runs."""
+        return _Runs(*(values[which] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How the iterations go, see `ncdcli.clustering.lloyd.lloyds`."""
+
+    rows: RowSums
+    base: Pinned
+    sweep: Sweep
+    iterations: int
+    tolerance: float
+    spherical: bool
+
+    def __call__(self, starts: NDArray[np.floating]) -> list[Partition]:
+        """Where the iteration ends from each of the (r, k, d) starts; those at rest leave the others."""
+        runs, done = _Runs.of(starts, len(self.rows.rows)), 0
+        found: dict[int, Partition] = {}
+        while done < self.iterations and len(runs.number):
+            done += 1
+            labels = self.sweep(runs.centres, runs.labels if done > 1 else None)
+            counts, repaired = self._fill(labels, runs)
+            if done > 1 and not (moves := (labels != runs.labels).any(axis=1)).all():
+                found |= self._ends(runs.at(~moves), done, converged=True)
+                runs, labels, counts, repaired = runs.at(moves), labels[moves], counts[moves], repaired[moves]
+                if not len(labels):
+                    break
+            before, sums = runs.centres, self._follow(runs, labels)
+            centres = self._means(sums, counts, before)
+            runs = _Runs(runs.number, repaired, centres, labels, counts, sums)
+            if self.tolerance:
+                rests = np.linalg.norm(centres - before, axis=2).sum(axis=1) ** 2 < self.tolerance
+                if rests.any():
+                    found |= self._ends(self._look_again(runs.at(rests)), done, converged=True)
+                    runs = runs.at(~rests)
+        if len(runs.number):
+            found |= self._ends(self._look_again(runs), done, converged=False)
+        return [found[number] for number in range(len(starts))]
+
+    def _fill(self, labels: NDArray[np.int64], runs: _Runs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(r, k) sizes of clusters and (r,) number of repairs, empty ones given a row; changes `labels` (r, n)."""
+        counts, repaired = self._count(labels), runs.repaired
+        if not counts.all():
+            given = [_repair(self.rows.rows, *run) for run in zip(labels, runs.centres, counts, strict=True)]
+            repaired = repaired + given
+        return counts, repaired
+
+    def _count(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(r, k) sizes of the clusters `labels` (r, n), pinned rows included."""
+        r, k = len(labels), len(self.base.counts)
+        numbered = labels[0] if r == 1 else (labels + k * np.arange(r)[:, None]).ravel()
+        return np.bincount(numbered, minlength=r * k).reshape(r, k) + self.base.counts
+
+    def _follow(self, runs: _Runs, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(r, k, d) sums of the clusters `labels` (r, n), most of which may be those of the `runs`."""
+        sums = self.rows.after(runs.sums, runs.labels, labels)
+        return self.base.sums + self.rows.of(labels, len(self.base.counts)) if sums is None else sums
+
+    def _look_again(self, runs: _Runs) -> _Runs:
+        """The runs with every row in the cluster of its nearest centre, centres as they are."""
+        labels = self.sweep(runs.centres, runs.labels if self.iterations else None)
+        sums = self._follow(runs, labels)
+        return replace(runs, labels=labels, counts=self._count(labels), sums=sums)
+
+    def _means(
+        self, sums: NDArray[np.float64], counts: NDArray[np.int64], centres: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(r, k, d) means of the clusters; an empty one keeps its centre."""
+        if counts.all():
+            out = sums / counts[..., None]
+        else:
+            out = np.divide(sums, counts[..., None], out=centres.copy(), where=(counts > 0)[..., None])
+        if self.spherical:
+            lengths = np.linalg.norm(out, axis=2, keepdims=True)
+            np.divide(out, lengths, out=out, where=lengths > 0)
+        return out
+
+    def _ends(self, runs: _Runs, done: int, *, converged: bool) -> dict[int, Partition]:
+        """The partitions of runs, by the number of the start, after so many iterations."""
+        found = {}
+        squares = self.rows.squares + self.base.squares
+        for number, repaired, centres, labels, counts, sums in zip(*vars(runs).values(), strict=True):
+            objective = _spread(squares, sums, counts, centres)
+            if objective < _CANCELS * squares:
+                objective = inertia(self.rows.rows, labels, centres) + self.base.inertia(centres)
+            found[int(number)] = Partition(labels, centres, objective, done, int(repaired), converged)
+        return found
+
+
+def _spread(
+    squares: float, sums: NDArray[np.float64], counts: NDArray[np.int64], centres: NDArray[np.float64]
+) -> float:
+    """Sum of squared distances to (k, d) centres, from the sum of squares of all rows, and their sums and counts."""
+    cross = float(np.einsum("ij,ij->", sums, centres))
+    return squares - 2 * cross + float(counts @ squared_norms(centres))
+
+
+def _repair(rows: Rows, labels: NDArray[np.int64], centres: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
+    """The number of empty clusters that were given the farthest row that may be spared; changes `labels`, `counts`."""
+    if not len(labels) or counts.all():
+        return 0
+    squared = own_squared(rows, labels, centres)
+    farthest = iter(np.argsort(-squared, kind="stable"))
+    given = 0
+    for cluster in np.flatnonzero(counts == 0):
+        row = next((r for r in farthest if counts[labels[r]] > 1), None)
+        if row is None or squared[row] <= _ON_CENTRE * float(np.square(rows[row], dtype=np.float64).sum()):
+            break
+        counts[labels[row]] -= 1
+        counts[cluster] += 1
+        labels[row] = cluster
+        given += 1
+    return given

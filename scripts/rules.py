@@ -1,0 +1,135 @@
+"""Which rule of restarts: every kind of clustering that restarts, in the GCD and in the NCD setting, on real data.
+
+    python scripts/rules.py [--tables FOLDER] [--run RUN …] [--seeds 10] [--kinds a,b] [--json FILE]
+
+Data, labelled samples and seeds are those of `scripts/which.py`; in the NCD setting all samples of known classes are
+labelled, and those of novel classes are clustered. k is given. All rules of a method see the same data with the same
+seed, so that their restarts are the same (the search of `ncd_spectral` is a short one, of 15 graphs).
+
+Printed for each setting: mean accuracy (%) of the unlabelled samples by each rule, and the mean difference of each to
+the lowest objective, ± its standard error: over seeds within every data set, then over the sets as they are. Truth is
+looked at for scoring only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from which import Case, cases
+
+from ncdcli.clustering import kinds as clustering
+from ncdcli.clustering.base import Clustering, Problem
+from ncdcli.metrics.contingency import contingency
+from ncdcli.metrics.matching import match_clusters, matched_counts
+from ncdcli.metrics.protocols import Predictions, score_split
+from ncdcli.pipeline.context import SilentProgress
+from ncdcli.recipe.base import import_kind
+
+METHODS: dict[str, dict[str, Any]] = {
+    "kmeans": {"kind": "kmeans"},
+    "semi_kmeans, mixed": {"kind": "semi_kmeans", "init": "mixed"},
+    "semi_kmeans, matched": {"kind": "semi_kmeans", "init": "matched"},
+    "semi_kmeans, gcd": {"kind": "semi_kmeans", "init": "gcd"},
+    "semi_kmeans, greedy": {"kind": "semi_kmeans", "init": "greedy"},
+    "ncd_kmeans": {"kind": "ncd_kmeans"},
+    "spectral": {"kind": "spectral"},
+    "spectral, gaussian": {"kind": "spectral", "affinity": "gaussian"},
+    "ncd_spectral": {"kind": "ncd_spectral", "similarities": 5, "trials": 3},
+}
+BASE = "lowest_objective"
+RULES = (BASE, "consensus", "medoid", "held_out")
+SETTINGS = ("gcd", "ncd")
+
+
+def rules_of(section: dict[str, Any], setting: str) -> tuple[str, ...]:
+    """The rules that a method has; known classes are held out only where they are clustered."""
+    return RULES if section["kind"] in ("kmeans", "semi_kmeans") and setting == "gcd" else RULES[:3]
+
+
+def accuracy(case: Case, section: dict[str, Any], setting: str, seed: int) -> float:
+    """Accuracy of the unlabelled samples."""
+    labels = case.labels if setting == "gcd" else np.where(case.classes < case.n_known, case.classes, -1)
+    config: Any = TypeAdapter(clustering.ClusterConfig).validate_python(section)
+    problem = Problem(case.embeddings, labels, case.n_known, int(case.classes.max()) + 1, setting == "ncd")
+    method = import_kind(clustering.KINDS, config.kind)
+    answer: Clustering = method(problem, config, np.random.default_rng([2, seed]), SilentProgress())
+    pool = labels < 0
+    if setting == "ncd":
+        counts = contingency(answer.assignments[pool], case.classes[pool]).counts
+        return float(matched_counts(counts, match_clusters(counts)).sum() / pool.sum())
+    predictions = Predictions(
+        clusters=answer.assignments[pool], classes=case.classes[pool], n_known=case.n_known,
+        matched=answer.matched, task_aware=None, task_agnostic=None,
+    )  # fmt: skip
+    return float(score_split(predictions)["gcd_v2"]["all"])
+
+
+def measure(case: Case, methods: dict[str, dict[str, Any]], seed: int) -> Iterator[dict[str, Any]]:
+    """The accuracy of every method by every rule in both settings."""
+    for setting in SETTINGS:
+        for name, section in methods.items():
+            for rule in rules_of(section, setting):
+                found = accuracy(case, section | {"restarts_rule": rule}, setting, seed)
+                yield {"setting": setting, "method": name, "rule": rule, "all": found}
+
+
+def print_table(figures: list[dict[str, Any]], setting: str) -> None:
+    """Print means by rule, and differences to the lowest objective."""
+    mine = [figure for figure in figures if figure["setting"] == setting]
+    sets = list(dict.fromkeys(figure["data"] for figure in mine))
+    if not mine:
+        return
+    print(f"\n| {setting.upper()}, {len(sets)} sets | {' | '.join(RULES)} |\n|{'---|' * (len(RULES) + 1)}")
+    for name in dict.fromkeys(figure["method"] for figure in mine):
+        found = {(f["rule"], f["data"], f["seed"]): 100 * f["all"] for f in mine if f["method"] == name}
+        print(f"| `{name}` | {' | '.join(_cell(found, rule, sets) for rule in RULES)} |")
+
+
+def _cell(found: dict[tuple[str, str, int], float], rule: str, sets: list[str]) -> str:
+    by_set = {data: {s: value for (r, d, s), value in found.items() if (r, d) == (rule, data)} for data in sets}
+    values = {data: accuracies for data, accuracies in by_set.items() if accuracies}
+    if not values:
+        return "–"
+    mean = float(np.mean([np.mean(list(accuracies.values())) for accuracies in values.values()]))
+    if rule == BASE:
+        return f"{mean:.1f}"
+    gains = [[value - found[BASE, data, s] for s, value in accuracies.items()] for data, accuracies in values.items()]
+    error = (
+        np.sqrt(sum(np.var(gain, ddof=1) / len(gain) for gain in gains)) / len(gains) if min(map(len, gains)) > 1 else 0
+    )
+    return f"{mean:.1f} ({np.mean([np.mean(gain) for gain in gains]):+.2f} ± {error:.2f})"
+
+
+def main() -> None:
+    """Run everything and print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
+    parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--rows", type=int, default=2_000, help="of each data set, at most; default: 2,000")
+    parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
+    parser.add_argument("--json", type=Path, help="file for all single figures; cases in it are not done again")
+    options = parser.parse_args()
+    methods = {n: s for n, s in METHODS.items() if not options.kinds or s["kind"] in options.kinds.split(",")}
+    had = options.json and options.json.exists()
+    figures: list[dict[str, Any]] = json.loads(options.json.read_text()) if had else []
+    for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
+        done = {figure["method"] for figure in figures if (figure["data"], figure["seed"]) == (data, seed)}
+        left = {name: section for name, section in methods.items() if name not in done}
+        figures += [{"data": data, "seed": seed, **figure} for figure in measure(case, left, seed)]
+        print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(figures))
+    for setting in SETTINGS:
+        print_table(figures, setting)
+
+
+if __name__ == "__main__":
+    main()
