@@ -42,6 +42,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "spectral": {"kind": "spectral"},
     "spectral, gaussian": {"kind": "spectral", "affinity": "gaussian"},
     "ncd_spectral": {"kind": "ncd_spectral", "similarities": 5, "trials": 3},
+    "gmm": {"kind": "gmm"},
+    "semi_gmm": {"kind": "semi_gmm"},
 }
 BASE = "lowest_objective"
 RULES = (BASE, "consensus", "medoid", "held_out")

@@ -15,8 +15,7 @@ from ncdcli.clustering.sums import RowSums, group_sums, inertia, own_squared
 _ON_CENTRE = 1e-10
 _CANCELS = 1e-4  # part of the sum of squares below which the objective is too small to be a difference of such sums
 
-# (r, n) nearest of (r, k, d) centres to each row; most are those of the (r, n) last ones
-Sweep = Callable[[NDArray[np.float64], NDArray[np.int64] | None], NDArray[np.int64]]
+Sweep = Callable[[NDArray[np.float64]], NDArray[np.int64]]  # (r, n) nearest of (r, k, d) centres to each row
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Descent:
         found: dict[int, Partition] = {}
         while done < self.iterations and len(runs.number):
             done += 1
-            labels = self.sweep(runs.centres, runs.labels if done > 1 else None)
+            labels = self.sweep(runs.centres)
             counts, repaired = self._fill(labels, runs)
             if done > 1 and not (moves := (labels != runs.labels).any(axis=1)).all():
                 found |= self._ends(runs.at(~moves), done, converged=True)
@@ -132,7 +131,7 @@ class Descent:
 
     def _look_again(self, runs: _Runs) -> _Runs:
         """The runs with every row in the cluster of its nearest centre, centres as they are."""
-        labels = self.sweep(runs.centres, runs.labels if self.iterations else None)
+        labels = self.sweep(runs.centres)
         sums = self._follow(runs, labels)
         return replace(runs, labels=labels, counts=self._count(labels), sums=sums)
 

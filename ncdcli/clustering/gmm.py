@@ -1,6 +1,8 @@
-"""Gaussian mixture: EM from the best of several k-means (Dempster et al. 1977; scikit-learn's `GaussianMixture`)."""
+"""Gaussian mixture: EM from what several k-means agree on (Dempster et al. 1977; scikit-learn's `GaussianMixture`)."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,13 @@ from ncdcli.clustering.division import Division, cluster_without_labels
 from ncdcli.clustering.kinds import Gmm, SemiGmm
 from ncdcli.clustering.mixture import Fit, Matrix, fit_mixture
 from ncdcli.clustering.principal import principal
-from ncdcli.clustering.restarts import best_of, fit, restart_statistics
+from ncdcli.clustering.restarts import descend, fit, restart_statistics, settle
 from ncdcli.clustering.rows import Rows, as_rows, choose_frame
 from ncdcli.clustering.sums import group_sums
 from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import Progress
+
+_KMEANS_ITERATIONS = 100
 
 
 def cluster(problem: Problem, config: Gmm, rng: np.random.Generator, progress: Progress) -> Clustering:
@@ -34,11 +38,17 @@ def cluster(problem: Problem, config: Gmm, rng: np.random.Generator, progress: P
         points = mixture_space(part, config.dimensions)
         near = points.astype(np.float32)
         with progress.track("k-means", config.restarts) as tick:
-            partitions = fit(near, k, restarts=config.restarts, iterations=100, rng=rng, seeding="greedy", tick=tick)
-        start = partitions[best_of(partitions)]
+            partitions = fit(
+                near, k, restarts=config.restarts, iterations=_KMEANS_ITERATIONS, rng=rng, seeding="greedy", tick=tick
+            )
+        settled = settle(
+            partitions, config.restarts_rule, near, again=partial(descend, near, iterations=_KMEANS_ITERATIONS)
+        )
+        start = settled.partition
         with threads_for(points.size, k):
             found = run_em(points, start.labels, start.centres, config)
-        statistics = restart_statistics(partitions, found.labels, k) | em_statistics(found, len(points))
+        statistics = restart_statistics(partitions, found.labels, k) | settled.statistics
+        statistics |= em_statistics(found, len(points))
         return Division(found.labels, -found.log_likelihood, centres_of(part, points, found), statistics)
 
     return cluster_without_labels(problem, as_rows(problem.embeddings), divide)

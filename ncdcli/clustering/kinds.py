@@ -108,7 +108,7 @@ class Spectral(ClusterSection):
         "unit", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
     )
     restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restarts_rule`")
-    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
+    restarts_rule: RestartsRuleWithoutLabels = Field("consensus", description=RESTARTS_RULE)
     iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
     restart_criterion: Literal["squared", "unsquared"] = Field(
         "unsquared", description="the objective of a restart is its sum of squared, or of plain, distances"
@@ -140,7 +140,7 @@ class NcdSpectral(ClusterSection):
         "none", description="of a row's coordinates: as they are, as scikit-learn has them, or to unit length"
     )
     restarts: int = Field(10, ge=1, description="of the k-means of the eigenvectors; see `restarts_rule`")
-    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
+    restarts_rule: RestartsRuleWithoutLabels = Field("consensus", description=RESTARTS_RULE)
     iterations: int = Field(300, ge=1, description="of Lloyd's algorithm, at most")
     restart_criterion: Literal["squared", "unsquared"] = Field(
         "unsquared", description="the objective of a restart is its sum of squared, or of plain, distances"

@@ -78,4 +78,4 @@ def lloyds(
 
 def _alone(nearest: Callable[[NDArray[np.float64]], NDArray[np.int64]]) -> Sweep:
     """The sweep of a single set of centres."""
-    return lambda centres, last: nearest(centres[0])[None]
+    return lambda centres: nearest(centres[0])[None]

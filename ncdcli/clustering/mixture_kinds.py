@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ncdcli.clustering.section import ClusterSection
+from ncdcli.clustering.section import RESTARTS_RULE, ClusterSection, RestartsRuleWithoutLabels
 
 
 class Mixture(ClusterSection):
@@ -23,7 +23,8 @@ class Mixture(ClusterSection):
     regularization: float = Field(
         0.01, gt=0, description="added to every variance, as a part of the mean variance of the columns"
     )
-    restarts: int = Field(10, ge=1, description="of the k-means that gives the start; the lowest objective counts")
+    restarts: int = Field(10, ge=1, description="of the k-means that gives the start; see `restarts_rule`")
+    restarts_rule: RestartsRuleWithoutLabels = Field("lowest_objective", description=RESTARTS_RULE)
     iterations: int = Field(100, ge=1, description="of EM, at most")
     tolerance: float = Field(1e-3, ge=0, description="stop when the mean log-likelihood grows by less than this")
 
@@ -34,7 +35,7 @@ class SemiGmm(Mixture):
     k: ClassVar[Literal["needs", "may find", "finds"]] = "may find"
 
     kind: Literal["semi_gmm"] = "semi_gmm"
-    restarts: int = Field(10, ge=1, description="of the NCD k-means that gives the start")
+    restarts: int = Field(10, ge=1, description="of the NCD k-means that gives the start; see `restarts_rule`")
     split_merge: bool | None = Field(
         None, description="find k by splits and merges, from k or `start`; default: where `estimate_k` gives no k"
     )
@@ -57,6 +58,7 @@ class SemiGmm(Mixture):
 
 
 class Gmm(Mixture):
-    """Gaussian mixture fitted by EM from the best of several k-means; labels are used only to name clusters."""
+    """Gaussian mixture fitted by EM from several k-means; labels are used only to name clusters."""
 
     kind: Literal["gmm"] = "gmm"
+    restarts_rule: RestartsRuleWithoutLabels = Field("consensus", description=RESTARTS_RULE)

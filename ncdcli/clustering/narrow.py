@@ -19,9 +19,9 @@ class NarrowNearest:
     """The nearest centres of some rows, where the product of rows and centres is quicker than any bookkeeping.
 
     One product serves the centres of several k-means together: it is then less narrow, and what NumPy takes for a call
-    is shared. To find the place of the least distance takes more time than the product; so the least one is found
-    alone, and its place only for rows whose last centre it is not. Rows are kept with a 1 at their end, so that the
-    product adds the lengths of the centres, too.
+    is shared. NumPy takes more time for the place of the least distance than for the product; so the least one is found
+    alone, and where it is by another product. Rows are kept with a 1 at their end, so that the product adds the lengths
+    of the centres, too.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -41,11 +41,8 @@ class NarrowNearest:
         out[:-1] = self.rows.T
         return out
 
-    def __call__(self, centres: NDArray[np.floating], last: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """(r, n) nearest of each of the r sets of (r, k, d) centres to each row, the first of equally near ones.
-
-        `last` (r, n) are clusters of which most have not changed, those of the sweep before.
-        """
+    def __call__(self, centres: NDArray[np.floating]) -> NDArray[np.int64]:
+        """(r, n) nearest of each of the r sets of (r, k, d) centres to each row, the first of equally near ones."""
         r, k, d = centres.shape
         near = centres.reshape(r * k, d).astype(np.float32)
         slopes = np.empty((r * k, d + 1), np.float32)
@@ -53,7 +50,7 @@ class NarrowNearest:
         slopes[:, -1] = squared_norms(near)
         if r == 1 and k <= _BESIDE:
             return self._beside(slopes)
-        return self._stacked(slopes.reshape(r, k, d + 1), last)
+        return self._stacked(slopes.reshape(r, k, d + 1))
 
     def _beside(self, slopes: NDArray[np.float32]) -> NDArray[np.int64]:
         """(1, n) nearest of few centres: the distances of a row lie side by side."""
@@ -65,22 +62,19 @@ class NarrowNearest:
         each(look, list(blocks(len(self.rows), max(_BLOCK // len(slopes), _FEWEST))))
         return labels
 
-    def _stacked(self, slopes: NDArray[np.float32], last: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    def _stacked(self, slopes: NDArray[np.float32]) -> NDArray[np.int64]:
         """(r, n) nearest of several or many centres: the distances to a centre lie side by side."""
         r, k, _ = slopes.shape
-        labels = np.empty((r, len(self.rows)), np.int64) if last is None else last.copy()
-        flat = slopes.reshape(r * k, -1)
+        labels = np.empty((r, len(self.rows)), np.int64)
+        flat, places = slopes.reshape(r * k, -1), np.arange(k, dtype=np.float32)
 
         def look(part: slice) -> None:
             stacked = (flat @ self._columns[:, part]).reshape(r, k, -1)
             least = stacked == stacked.min(axis=1, keepdims=True)
-            size = stacked.shape[2]
-            if last is None or np.count_nonzero(least) > r * size:  # equally near ones
+            if np.count_nonzero(least) > labels[:, part].size:  # equally near ones
                 labels[:, part] = least.argmax(axis=1)
-                return
-            for own, held in zip(labels[:, part], least, strict=True):
-                moved = np.flatnonzero(~held.ravel()[own * size + np.arange(size)])
-                own[moved] = held[:, moved].argmax(axis=0)
+            else:
+                labels[:, part] = places @ least.astype(np.float32)
 
         each(look, list(blocks(len(self.rows), max(_BLOCK // (r * k), _FEWEST))))
         return labels

@@ -22,6 +22,8 @@ from ncdcli.errors import RecipeError
 from ncdcli.metrics.contingency import count_table
 from ncdcli.metrics.scores import adjusted_rand
 
+_EQUAL = 1e-9  # part of an objective that is rounding: the same partition, with its clusters in another order
+
 
 def fit(
     rows: Rows,
@@ -89,9 +91,18 @@ def seeding_sample(rows: Rows, size: int | None, k: int, rng: np.random.Generato
     return rows[np.sort(rng.choice(len(rows), max(size, k), replace=False))]
 
 
+def by_objective(partitions: Sequence[Partition]) -> NDArray[np.int64]:
+    """Positions of the partitions from the lowest objective up; equal ones, but for rounding, as they come."""
+    objectives = np.array([partition.objective for partition in partitions])
+    order = np.argsort(objectives, kind="stable")
+    ascending = objectives[order]
+    rank = np.cumsum(np.diff(ascending, prepend=ascending[:1]) > _EQUAL * np.abs(ascending))
+    return order[np.lexsort((order, rank))]
+
+
 def best_of(partitions: Sequence[Partition]) -> int:
     """Position of the partition with the lowest objective, the first of equal ones."""
-    return int(np.argmin([partition.objective for partition in partitions]))
+    return int(by_objective(partitions)[0])
 
 
 def leave_frame(partition: Partition, frame: Frame) -> Partition:
@@ -131,7 +142,7 @@ def settle(
     """
     objectives = np.array([partition.objective for partition in partitions])
     if len(partitions) == 1 or not len(rows) or rule == "lowest_objective":
-        chosen = int(objectives.argmin())
+        chosen = best_of(partitions)
     elif rule == "medoid":
         chosen = int(_agreements(partitions).argmax())
     elif rule == "held_out":
@@ -155,8 +166,7 @@ def _consensus(
 ) -> Settled:
     best = partitions[best_of(partitions)]
     k = len(best.centres)
-    order = np.argsort([partition.objective for partition in partitions], kind="stable")
-    votes = np.stack([partitions[position].labels for position in order])
+    votes = np.stack([partitions[position].labels for position in by_objective(partitions)])
     labels, disagreement = consensus(votes, k, pinned=None if pinned is None else pinned.counts)
     sums, counts = group_sums(rows, labels, k), np.bincount(labels, minlength=k)
     if pinned is not None:

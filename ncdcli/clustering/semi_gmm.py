@@ -108,7 +108,8 @@ def _begin(problem: Problem, config: SemiGmm, k: int, rng: np.random.Generator, 
     """The start: NCD k-means, which does not move known means, into k clusters."""
     points = mixture_space(as_rows(problem.embeddings), config.dimensions)
     near = replace(problem, embeddings=points.astype(np.float32), k=k)
-    start = ncd_kmeans.cluster(near, NcdKMeans(restarts=config.restarts), rng, progress)
+    section = NcdKMeans(restarts=config.restarts, restarts_rule=config.restarts_rule)
+    start = ncd_kmeans.cluster(near, section, rng, progress)
     classes = np.unique(problem.labels[problem.labels >= 0])
     order = np.concatenate([classes, np.setdiff1d(np.arange(k), classes)])
     return _State(

@@ -13,7 +13,7 @@ from ncdcli.clustering.threads import each
 
 _KEPT = 2**20  # numbers that are kept in float64, 8 MiB
 _LENGTHS = 64  # rows in float64 at once
-_MOVE = 2e5  # numbers that are summed in the time that it takes to find out which rows have moved
+_MOVE = 6e5  # numbers that are summed in the time that it takes to find out which rows have moved
 
 
 class RowSums:

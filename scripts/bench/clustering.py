@@ -115,7 +115,7 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
         f"{'n':>7} {'d':>5} {'k':>4} | restarts |  ++: ours s  sklearn s  ratio  inertia ratio |"
         "  random: ours s  faiss s  ratio  inertia ratio"
     )
-    for (n, d, k), restarts in product(shapes, (RESTARTS, DEFAULT_RESTARTS)):
+    for (n, d, k), restarts in product(shapes, (1, RESTARTS, DEFAULT_RESTARTS)):
         if restarts > RESTARTS and n * d * k > 1e8:
             continue
         rows, _ = make_blobs(n, d, k)

@@ -39,6 +39,17 @@ def test_the_information_criterion_is_scikit_learns(silent, covariance):
     assert answer.objective == pytest.approx(-theirs.score(rows), rel=1e-5)
 
 
+@pytest.mark.parametrize("rule", ["lowest_objective", "medoid", "consensus"])
+def test_the_start_is_what_the_rule_makes_of_the_k_means(silent, rule):
+    rows, _ = stretched()
+    answer = gmm.cluster(
+        Problem(rows, np.full(600, -1), 0, 4), Gmm(restarts_rule=rule), np.random.default_rng(0), silent
+    )
+    assert answer.statistics["rule"] == rule
+    assert (answer.statistics["best_restart"] is None) == (rule == "consensus")
+    assert len(answer.statistics["objectives"]) == 10
+
+
 def test_in_the_ncd_setting_the_pool_alone_is_divided(silent):
     rows, classes = stretched()
     given = Problem(

@@ -60,6 +60,18 @@ def test_same_partition_and_inertia_as_the_obvious_restatement(seed):
     assert found.objective == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-6])
+def test_the_inertia_of_tight_clusters_far_from_the_origin(spread):
+    rng = np.random.default_rng(0)
+    classes = np.arange(400) % 4
+    rows = (10 * rng.normal(size=(4, 6))[classes] + spread * rng.normal(size=(400, 6))).astype(np.float32)
+    found = lloyd(rows, rows[:4], iterations=20)
+    exact = rows.astype(np.float64)
+    expected = sum(((exact[classes == c] - exact[classes == c].mean(axis=0)) ** 2).sum() for c in range(4))
+    np.testing.assert_array_equal(found.labels, classes)
+    assert found.objective == pytest.approx(expected, rel=1e-9)
+
+
 def test_an_empty_cluster_gets_the_farthest_row():
     rows = np.array([[0.0], [1.0], [2.0], [50.0]], np.float32)
     found = lloyd(rows, np.array([[1.0], [1000.0]]), iterations=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,7 @@ from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.kmeans import cluster as kmeans
 from ncdcli.clustering.lloyd import lloyd
-from ncdcli.clustering.restarts import NestedFits, fit, seeding_sample, settle
+from ncdcli.clustering.restarts import NestedFits, best_of, by_objective, fit, seeding_sample, settle
 from ncdcli.clustering.seeding import plus_plus
 from ncdcli.clustering.semi_kmeans import cluster as semi_kmeans
 from ncdcli.errors import RecipeError
@@ -33,6 +34,13 @@ def partitions(rows):
 
 def never(centres):
     raise AssertionError("only consensus starts again")
+
+
+def test_equal_objectives_keep_the_order_of_the_restarts(partitions) -> None:
+    values = [3.0, 2.0 + 1e-12, 5.0, 2.0, 3.0 - 1e-11, 2.1, 2.0]
+    some = [replace(partition, objective=value) for partition, value in zip(partitions, values, strict=True)]
+    assert by_objective(some).tolist() == [1, 3, 6, 5, 0, 4, 2]
+    assert best_of(some) == 1
 
 
 def test_lowest_objective(rows, partitions) -> None:

@@ -4,6 +4,7 @@ from contextlib import suppress
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from ncdcli.clustering.threads import all_blas_threads as many
 from ncdcli.clustering.threads import blas_threads, each, threads_for
 
 
@@ -29,9 +30,14 @@ def test_small_problems_have_one_thread_and_large_ones_what_is_set():
         with threads_for(1_797 * 64, 10):
             assert blas_threads() == 1
             assert workers() == 1
+            with many():
+                assert blas_threads() == 1
         assert all_blas_threads() == {2}
         with threads_for(50_000 * 768, 100):
             assert blas_threads() == 1  # its callers are two
+            with many():
+                assert blas_threads() == 2
+            assert blas_threads() == 1
             assert workers() == 2
             with threads_for(1_797 * 64, 10):  # an inner one changes nothing
                 assert workers() == 2
