@@ -87,7 +87,7 @@ def choose_frame(rows: Rows) -> Frame:
     for part in blocks(len(rows), 8192):
         block = rows[part].astype(np.float64)
         total += block.sum(axis=0)
-        squares += float(np.einsum("ij,ij->", block, block))
+        squares += float(np.vdot(block, block))
     mean = total / len(rows)
     offset = float(mean @ mean)
     spread = max(squares / len(rows) - offset, 0.0)
