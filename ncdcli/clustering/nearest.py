@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
 from ncdcli.clustering.sums import RowSums
-from ncdcli.clustering.threads import all_blas_threads
+from ncdcli.clustering.threads import all_blas_threads, each
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
 _CHEAP, _SMALL = 2_500, 2e7  # multiply-adds a row, or in all, below which `NarrowNearest` is the quickest
 _DEAR, _MANY = 13_000, 1 / 16  # multiply-adds a row from which bounds pay, centres in parts of the rows up to which
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
-_BLOCK = 2048  # rows of a product
+_PARTS = 32  # blocks of rows from which threads that take one each, and the places of the least with it, are quicker
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
 
@@ -121,8 +121,12 @@ class Nearest:
 
         count = len(self.rows) if chosen is None else len(chosen)
         self.looked_at += count
+        parts = list(blocks(count))
+        if len(parts) >= _PARTS:
+            each(look, parts)
+            return
         with all_blas_threads():
-            for part in blocks(count, _BLOCK):
+            for part in parts:
                 look(part)
 
 
