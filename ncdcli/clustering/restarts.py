@@ -135,7 +135,7 @@ def settle(
     whose centres, the means of its clusters, Lloyd's iteration `again` brings to rest.
 
     The lowest objective is not the best partition. Over ten seeds of eight real sets (`scripts/rules.py`) consensus is
-    two to four points of accuracy above it for k-means, semi-supervised k-means, `gmm` and `ncd_spectral`, and half a
+    one to four points of accuracy above it for k-means, semi-supervised k-means, `gmm` and `ncd_spectral`, and half a
     point for `spectral`: there it is the default. NCD k-means, whose starts are drawn away from known classes and whose
     objective is a sum of plain distances, gains nothing by it, so that the published lowest objective stays its
     default, and that of `semi_gmm`, which starts from it.
