@@ -14,15 +14,11 @@ looked at for scoring only.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
-from which import Case, cases
+from which import Case, add_data_options, collect
 
 from ncdcli.clustering import kinds as clustering
 from ncdcli.clustering.base import Clustering, Problem
@@ -73,13 +69,19 @@ def accuracy(case: Case, section: dict[str, Any], setting: str, seed: int) -> fl
     return float(score_split(predictions)["gcd_v2"]["all"])
 
 
-def measure(case: Case, methods: dict[str, dict[str, Any]], seed: int) -> Iterator[dict[str, Any]]:
-    """The accuracy of every method by every rule in both settings."""
-    for setting in SETTINGS:
-        for name, section in methods.items():
-            for rule in rules_of(section, setting):
-                found = accuracy(case, section | {"restarts_rule": rule}, setting, seed)
-                yield {"setting": setting, "method": name, "rule": rule, "all": found}
+def measure(
+    data: str, seed: int, case: Case, done: list[dict[str, Any]], methods: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The accuracy of every method that is not `done`, by every rule in both settings."""
+    had = {figure["method"] for figure in done}
+    return [
+        {"data": data, "seed": seed, "setting": setting, "method": name, "rule": rule, "all": found}
+        for setting in SETTINGS
+        for name, section in methods.items()
+        if name not in had
+        for rule in rules_of(section, setting)
+        for found in (accuracy(case, section | {"restarts_rule": rule}, setting, seed),)
+    ]
 
 
 def print_table(figures: list[dict[str, Any]], setting: str) -> None:
@@ -103,32 +105,18 @@ def _cell(found: dict[tuple[str, str, int], float], rule: str, sets: list[str]) 
     if rule == BASE:
         return f"{mean:.1f}"
     gains = [[value - found[BASE, data, s] for s, value in accuracies.items()] for data, accuracies in values.items()]
-    error = (
-        np.sqrt(sum(np.var(gain, ddof=1) / len(gain) for gain in gains)) / len(gains) if min(map(len, gains)) > 1 else 0
-    )
+    variances = [np.var(gain, ddof=1) / len(gain) if len(gain) > 1 else np.nan for gain in gains]  # one seed: unknown
+    error = np.sqrt(np.sum(variances)) / len(gains)
     return f"{mean:.1f} ({np.mean([np.mean(gain) for gain in gains]):+.2f} ± {error:.2f})"
 
 
 def main() -> None:
     """Run everything and print the two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
-    parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--rows", type=int, default=2_000, help="of each data set, at most; default: 2,000")
-    parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
-    parser.add_argument("--json", type=Path, help="file for all single figures; cases in it are not done again")
+    add_data_options(parser, seeds=10, rows=2_000)
     options = parser.parse_args()
     methods = {n: s for n, s in METHODS.items() if not options.kinds or s["kind"] in options.kinds.split(",")}
-    had = options.json and options.json.exists()
-    figures: list[dict[str, Any]] = json.loads(options.json.read_text()) if had else []
-    for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
-        done = {figure["method"] for figure in figures if (figure["data"], figure["seed"]) == (data, seed)}
-        left = {name: section for name, section in methods.items() if name not in done}
-        figures += [{"data": data, "seed": seed, **figure} for figure in measure(case, left, seed)]
-        print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
-        if options.json:
-            options.json.write_text(json.dumps(figures))
+    figures = collect(options, lambda *case: measure(*case, methods))
     for setting in SETTINGS:
         print_table(figures, setting)
 

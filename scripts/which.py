@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,6 +87,10 @@ class Case:
     @property
     def labels(self) -> np.ndarray:
         return np.where(self.labelled, self.classes, -1)
+
+
+# name of the data, seed, case, and figures of it that are done -> the others
+Measure = Callable[[str, int, Case, list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def drawn(embeddings: np.ndarray, classes: np.ndarray, n_known: int, *, seed: int, most: int) -> Case:
@@ -188,13 +192,8 @@ def usable(section: dict[str, Any]) -> bool:
 def main() -> None:
     """Run everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
-    parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=3_000, help="of each data set, at most; default: 3,000")
-    parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
+    add_data_options(parser, seeds=5, rows=3_000)
     parser.add_argument("--counts", help="only these ways to count, comma-separated")
-    parser.add_argument("--json", type=Path, help="file for all single figures; those in it are not done again")
     options = parser.parse_args()
     chosen = {name: section for name, section in VARIANTS.items() if usable(section)}
     if options.kinds:
@@ -202,24 +201,39 @@ def main() -> None:
     counts = [kind for kind in counting.KINDS if kind not in WITHOUT]
     if options.counts is not None:
         counts = [kind for kind in counts if kind in options.counts.split(",")]
+    print_tables(collect(options, lambda *case: measure(*case, chosen, counts)))
+
+
+def add_data_options(parser: argparse.ArgumentParser, *, seeds: int, rows: int) -> None:
+    """The options that say what is measured."""
+    parser.add_argument("--tables", type=Path, help="folder with optdigits.dat, penbased.dat, letter.dat")
+    parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs whose embeddings are used")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--rows", type=int, default=rows, help=f"of each data set, at most; default: {rows:,}")
+    parser.add_argument("--kinds", help="only these kinds of clustering, comma-separated")
+    parser.add_argument("--json", type=Path, help="file for all single figures; those in it are not done again")
+
+
+def collect(options: argparse.Namespace, measure: Measure) -> list[dict[str, Any]]:
+    """The figures of every case, those of earlier calls in `--json` among them."""
     had = options.json and options.json.exists()
     figures: list[dict[str, Any]] = json.loads(options.json.read_text()) if had else []
     for data, seed, case in cases(options.tables, options.run, seeds=options.seeds, most=options.rows):
         done = [figure for figure in figures if (figure["data"], figure["seed"]) == (data, seed)]
-        figures += measure(data, seed, case, chosen, counts, done)
+        figures += measure(data, seed, case, done)
         print(f"{data}, seed {seed}: done", file=sys.stderr, flush=True)
         if options.json:
             options.json.write_text(json.dumps(figures))
-    print_tables(figures)
+    return figures
 
 
 def measure(
     data: str,
     seed: int,
     case: Case,
+    done: list[dict[str, Any]],
     variants: dict[str, dict[str, Any]],
     counts: list[str],
-    done: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Every figure of one case that is not `done`; a method that refuses the case has none."""
     true = int(case.classes.max()) + 1

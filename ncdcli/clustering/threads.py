@@ -48,8 +48,8 @@ def one_blas_thread() -> Iterator[None]:
 def all_blas_threads() -> Iterator[None]:
     """A context in which BLAS computes with as many threads as `each` has in the context around, for large products.
 
-    It parts a product of a few thousand rows better than we do: the second of two threads takes a third off, where in
-    blocks of rows by `each` it takes a tenth. With many more rows, `each` is as good, and does what comes after, too.
+    It parts a product of a few thousand rows better than blocks of rows by `each` do. With many more rows, `each` is as
+    good, and does what comes after the product, too.
     """
     pool = _pool.get()
     if pool is None:

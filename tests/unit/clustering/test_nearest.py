@@ -24,7 +24,7 @@ def naive_lloyd(rows, centres, iterations):
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_lloyd_is_the_naive_one(seed: int) -> None:
+def test_lloyd_is_the_naive_one(seed: int, way: str) -> None:
     rng = np.random.default_rng(seed)
     n, d, k = int(rng.integers(60, 400)), int(rng.integers(1, 20)), int(rng.integers(1, 30))
     rows = (rng.normal(size=(k, d))[rng.integers(k, size=n)] * 2 + rng.normal(size=(n, d))).astype(np.float32)
@@ -40,19 +40,19 @@ def test_lloyd_is_the_naive_one(seed: int) -> None:
 
 def test_centres_that_move_little_are_not_looked_at_again() -> None:
     rng = np.random.default_rng(0)
-    centres = 4 * rng.normal(size=(40, 64)).astype(np.float32)
-    rows = (centres[rng.integers(40, size=5000)] + rng.normal(size=(5000, 64))).astype(np.float32)
+    centres = 2 * rng.normal(size=(40, 640)).astype(np.float32)
+    rows = (centres[rng.integers(40, size=5000)] + rng.normal(size=(5000, 640))).astype(np.float32)
     nearest = Nearest(rows)
     for _ in range(12):
         labels = nearest(centres)
         full = np.stack([np.square(rows.astype(np.float64) - centre).sum(axis=1) for centre in centres], axis=1)
         np.testing.assert_array_equal(labels, full.argmin(axis=1))
         centres += 0.01 * rng.normal(size=centres.shape).astype(np.float32)
-    assert nearest.looked_at < 0.5 * 12 * len(rows)
+    assert 0 < nearest.looked_at < 0.5 * 12 * len(rows)
 
 
-@pytest.mark.parametrize("d", [3, 400])  # narrow rows are looked at in another way
-def test_of_equal_centres_the_first_wins_in_every_sweep(d: int) -> None:
+@pytest.mark.parametrize("d", [3, 400])
+def test_of_equal_centres_the_first_wins_in_every_sweep(d: int, way: str) -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(500, d)).astype(np.float32)
     centres = np.repeat(rng.normal(size=(4, d)), 2, axis=0)
@@ -64,8 +64,8 @@ def test_of_equal_centres_the_first_wins_in_every_sweep(d: int) -> None:
     np.testing.assert_array_equal(swapped, Nearest(rows)(np.roll(centres, 1, axis=0)))
 
 
-@pytest.mark.parametrize("d", [3, 400])
-def test_what_it_knows_of_its_rows_serves_the_next_lloyd(d: int) -> None:
+@pytest.mark.parametrize("d", [3, 40])
+def test_what_it_knows_of_its_rows_serves_the_next_lloyd(d: int, way: str) -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(5000, d)).astype(np.float32)
     nearest = Nearest(rows)
@@ -76,7 +76,7 @@ def test_what_it_knows_of_its_rows_serves_the_next_lloyd(d: int) -> None:
         assert kept.objective == alone.objective
 
 
-def test_rows_far_from_the_origin_keep_their_nearest_centre() -> None:
+def test_rows_far_from_the_origin_keep_their_nearest_centre(way: str) -> None:
     """Where float32 cannot tell two centres apart, bounds do not pretend to."""
     rng = np.random.default_rng(0)
     rows = (100 + rng.normal(size=(2000, 4))).astype(np.float32)
