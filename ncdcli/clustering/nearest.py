@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
+from ncdcli.clustering.scratch import Scratch
 from ncdcli.clustering.sums import RowSums
 from ncdcli.clustering.threads import all_blas_threads, each
 
@@ -36,6 +37,7 @@ class Nearest:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.looked_at = 0  # rows whose distances were computed, all sweeps together (but those of `narrow`)
+        self._scratch = Scratch()
         self._centres: NDArray[np.float32] | None = None  # of the last sweep
         self._labels = np.zeros(len(rows), np.int64)
         self._changed = len(rows)  # rows that got another centre in the last sweep
@@ -105,7 +107,9 @@ class Nearest:
 
         def look(part: slice) -> None:
             index = part if chosen is None else chosen[part]
-            block = self.rows[index] @ slopes
+            rows = self.rows[index]
+            block = self._scratch("distances", (len(rows), len(norms)), np.float32)
+            np.matmul(rows, slopes, out=block)
             block += norms
             best = block.argmin(axis=1)
             self._labels[index] = best

@@ -43,10 +43,10 @@ def fit(
     `spherical` says so (rows must be unit vectors then), and Lloyd runs until nothing changes or `iterations`. Starts
     are drawn from a sample of `seeding_rows` rows where there are more.
     """
-    frame = Frame() if spherical else choose_frame(rows)
-    framed = frame.enter(rows)
     rngs = rng.spawn(restarts)
     with threads_for(rows.size, k):
+        frame = Frame() if spherical else choose_frame(rows)
+        framed = frame.enter(rows)
         among = seeding_sample(framed, seeding_rows, k, rng)
         drawn = draw_rows(among, k, seeding, rngs=rngs)
         partitions = lloyds(framed, among[drawn], iterations=iterations, spherical=spherical, tick=tick)
@@ -62,10 +62,10 @@ class NestedFits:
 
     def __init__(self, rows: Rows, most: int, restarts: int, iterations: int, rng: np.random.Generator) -> None:
         self.most, self.restarts, self.iterations = most, restarts, iterations
-        self._frame = choose_frame(rows)
-        self._rows = self._frame.enter(rows)
-        self._nearest = Nearest(self._rows)
         with threads_for(rows.size, most):
+            self._frame = choose_frame(rows)
+            self._rows = self._frame.enter(rows)
+            self._nearest = Nearest(self._rows)
             self._drawn = plus_plus(self._rows, most, rngs=rng.spawn(restarts), greedy=True)  # (restarts, most)
 
     def __call__(self, k: int, which: slice = slice(None)) -> list[Partition]:
@@ -78,9 +78,9 @@ class NestedFits:
 
 def descend(rows: Rows, centres: NDArray[np.float64], *, iterations: int, spherical: bool = False) -> Partition:
     """Where Lloyd's iteration ends from these centres (k, d)."""
-    frame = Frame() if spherical else choose_frame(rows)
-    start = unit_rows(centres.astype(np.float32)) if spherical else frame.enter(centres)
     with threads_for(rows.size, len(centres)):
+        frame = Frame() if spherical else choose_frame(rows)
+        start = unit_rows(centres.astype(np.float32)) if spherical else frame.enter(centres)
         return leave_frame(lloyd(frame.enter(rows), start, iterations=iterations, spherical=spherical), frame)
 
 
@@ -102,7 +102,7 @@ def by_objective(partitions: Sequence[Partition]) -> NDArray[np.int64]:
 
 def best_of(partitions: Sequence[Partition]) -> int:
     """Position of the partition with the lowest objective, the first of equal ones."""
-    return int(by_objective(partitions)[0])
+    return 0 if len(partitions) == 1 else int(by_objective(partitions)[0])
 
 
 def leave_frame(partition: Partition, frame: Frame) -> Partition:

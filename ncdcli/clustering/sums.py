@@ -9,11 +9,60 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
 from ncdcli.clustering.rows import Rows, blocks
+from ncdcli.clustering.scratch import Scratch
 from ncdcli.clustering.threads import each
 
 _KEPT = 2**20  # numbers that are kept in float64, 8 MiB
-_LENGTHS = 64  # rows in float64 at once
-_MOVE = 6e5  # numbers that are summed in the time that it takes to find out which rows have moved
+_AT_ONCE = 2**17  # numbers in float64 at once, 1 MiB
+_MOVE, _FOLLOW = 6e5, 2e5  # numbers, and kept ones, summed in the time that it takes to find the rows that have moved
+
+
+class _Kept:
+    """Sums of rows that are few numbers, kept in float64 with the one matrix that adds them up."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows.astype(np.float64)
+        self._members: csc_matrix | None = None
+        self._ones, self._signs = np.empty(0), np.empty(0)
+
+    def of(self, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """(r, k, d) sums of the rows of each cluster, for every one of the partitions `labels` (r, n)."""
+        r, n = labels.shape
+        clusters = np.empty((n, r), np.int32)
+        np.add(labels.T, k * np.arange(r), out=clusters, casting="same_kind")
+        if len(self._ones) < r * n:
+            self._ones = np.ones(r * n)
+        starts = np.arange(0, r * n + 1, max(r, 1), dtype=np.int32)
+        return self._added(starts, clusters, self._ones, r * k).reshape(r, k, -1)
+
+    def after(
+        self, sums: NDArray[np.float64], old: NDArray[np.int64], new: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """(r, k, d) `sums` after rows have gone from `old` clusters (r, n) to `new` ones; None: quicker to sum all."""
+        r, k, d = sums.shape
+        if new.size * d <= _FOLLOW:
+            return None
+        moved = np.ascontiguousarray((old != new).T)
+        if _FOLLOW + 2 * d * np.count_nonzero(moved) >= new.size * d:
+            return None
+        row, run = np.nonzero(moved)
+        clusters = np.empty((len(row), 2), np.int32)
+        clusters[:, 0], clusters[:, 1] = old[run, row] + k * run, new[run, row] + k * run
+        starts = np.zeros(len(moved) + 1, np.int32)
+        np.cumsum(2 * np.bincount(row, minlength=len(moved)), out=starts[1:])
+        if len(self._signs) < clusters.size:
+            self._signs = np.tile((-1.0, 1.0), r * len(moved))
+        return sums + self._added(starts, clusters, self._signs, r * k).reshape(sums.shape)
+
+    def _added(
+        self, starts: NDArray[np.int32], clusters: NDArray[np.int32], weights: NDArray[np.float64], count: int
+    ) -> NDArray[np.float64]:
+        """(count, d) sums of rows, each with its weights in `clusters`, those of row i from `starts[i]` on."""
+        if self._members is None or self._members.shape[0] < count:
+            self._members = csc_matrix((count, len(self.rows)))
+        self._members.indptr, self._members.indices = starts, clusters.ravel()
+        self._members.data = weights[: clusters.size]
+        return np.asarray(self._members @ self.rows)[:count]
 
 
 class RowSums:
@@ -21,12 +70,11 @@ class RowSums:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self._members: csc_matrix | None = None
+        self._scratch = Scratch()
 
     @cached_property
-    def _exact(self) -> NDArray[np.float64] | None:
-        """(n, d) the rows, where they are few numbers."""
-        return self.rows.astype(np.float64) if self.rows.size <= _KEPT else None
+    def _kept(self) -> _Kept | None:
+        return _Kept(self.rows) if self.rows.size <= _KEPT else None
 
     @cached_property
     def lengths(self) -> NDArray[np.float64]:
@@ -34,36 +82,31 @@ class RowSums:
         out = np.empty(len(self.rows))
 
         def fill(part: slice) -> None:
-            exact = np.empty((_LENGTHS, self.rows.shape[1]))
-            for rows in blocks(len(out[part]), _LENGTHS):
-                block = exact[: len(out[part][rows])]
-                block[:] = self.rows[part][rows]
-                np.einsum("ij,ij->i", block, block, out=out[part][rows])
+            rows = self.rows[part]
+            exact = self._scratch("rows", rows.shape, np.float64)
+            exact[:] = rows
+            np.einsum("ij,ij->i", exact, exact, out=out[part])
 
-        each(fill, list(blocks(len(out))))
+        each(fill, list(blocks(len(out), max(_AT_ONCE // max(self.rows.shape[1], 1), 1))))
         return out
 
     @cached_property
     def squares(self) -> float:
         """Sum of the squares of all numbers."""
-        return float(self.lengths.sum()) if self._exact is None else float(np.vdot(self._exact, self._exact))
+        if self._kept is None:
+            return float(self.lengths.sum())
+        return float(np.vdot(self._kept.rows, self._kept.rows))
 
     def of(self, labels: NDArray[np.int64], k: int) -> NDArray[np.float64]:
         """(r, k, d) sums of the rows of each cluster, for every one of the partitions `labels` (r, n)."""
-        if self._exact is None:
-            return group_sums(self.rows, labels, k)
-        r, n = labels.shape
-        numbered = labels + k * np.arange(r)[:, None]
-        if self._members is None or self._members.shape[0] != r * k or self._members.nnz != r * n:
-            self._members = _members(numbered.T, (1.0,) * r, r * k)
-        else:
-            self._members.indices[:] = numbered.T.ravel()
-        return (self._members @ self._exact).reshape(r, k, -1)
+        return group_sums(self.rows, labels, k) if self._kept is None else self._kept.of(labels, k)
 
     def after(
         self, sums: NDArray[np.float64], old: NDArray[np.int64], new: NDArray[np.int64]
     ) -> NDArray[np.float64] | None:
         """(r, k, d) `sums` after rows have gone from `old` clusters (r, n) to `new` ones; None: quicker to sum all."""
+        if self._kept is not None:
+            return self._kept.after(sums, old, new)
         d = self.rows.shape[1]
         if new.size * d <= _MOVE or _MOVE + 4 * d * np.count_nonzero(moved := old != new) >= new.size * d:
             return None

@@ -20,11 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import faiss
 import numpy as np
@@ -45,6 +46,7 @@ LARGE = (1_000_000, 256, 1_000)
 ITERATIONS = 20
 RESTARTS = 3
 DEFAULT_RESTARTS = KMeans().restarts
+SHORT = 0.05  # seconds
 
 
 def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,14 +60,41 @@ def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seconds(*calls: Callable[[], object], repeats: int = 3) -> list[float]:
-    """The median time of each call; calls take turns, so that a busy moment of the machine meets all of them."""
+    """The median time of each call; calls take turns, so that a busy moment of the machine meets all of them.
+
+    Short ones are made twice, and the second counts: threads of the side before go on looking for work for
+    milliseconds, on our processors.
+    """
     times: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
+    for repeat in range(repeats):
         for call, taken in zip(calls, times, strict=True):
+            if repeat and taken[-1] < SHORT:
+                call()
             start = time.perf_counter()
             call()
             taken.append(time.perf_counter() - start)
     return [median(taken) for taken in times]
+
+
+class Side(NamedTuple):
+    """What a side of a race took and reached."""
+
+    seconds: float
+    objective: float
+    iterations: float  # all restarts together; nan where they are not told
+
+
+def race(sides: Sequence[Callable[[int], tuple[float, float]]], repeats: int) -> list[Side]:
+    """Medians of each side, a function from a seed to objective and iterations; calls take turns as in `seconds`."""
+    taken: list[list[Side]] = [[] for _ in sides]
+    for seed in range(repeats):
+        for side, found in zip(sides, taken, strict=True):
+            if seed and found[-1].seconds < SHORT:
+                side(seed)
+            start = time.perf_counter()
+            outcome = side(seed)
+            found.append(Side(time.perf_counter() - start, *outcome))
+    return [Side(*(median(values) for values in zip(*found, strict=True))) for found in taken]
 
 
 def gemm_rate() -> float:
@@ -74,19 +103,22 @@ def gemm_rate() -> float:
     return 2 * 2_048**3 / min(seconds(partial(np.matmul, a, a), repeats=5)) / 1e9
 
 
-def faiss_kmeans(rows: np.ndarray, k: int, iterations: int, *, redo: int = 1, start: np.ndarray | None = None) -> float:
-    """faiss.Kmeans with its surprising defaults turned off; its lowest objective."""
+def faiss_kmeans(
+    rows: np.ndarray, k: int, iterations: int, *, redo: int = 1, start: np.ndarray | None = None, seed: int = 1234
+) -> tuple[float, float]:
+    """faiss.Kmeans with its surprising defaults turned off; its lowest objective, and iterations of a single start."""
     engine = faiss.Kmeans(
-        rows.shape[1], k, niter=iterations, nredo=redo, spherical=False, verbose=False,
+        rows.shape[1], k, niter=iterations, nredo=redo, spherical=False, verbose=False, seed=seed,
         min_points_per_centroid=1, max_points_per_centroid=len(rows),
     )  # fmt: skip
     engine.train(rows, init_centroids=start)
-    return float(engine.obj[-1])
+    return float(engine.obj[-1]), float(len(engine.obj)) if redo == 1 else np.nan
 
 
-def sklearn_kmeans(rows: np.ndarray, k: int, iterations: int, **options: object) -> float:
-    """scikit-learn's KMeans until nothing changes or `iterations`; its inertia."""
-    return float(SklearnKMeans(k, max_iter=iterations, tol=0, **options).fit(rows).inertia_)
+def sklearn_kmeans(rows: np.ndarray, k: int, iterations: int, **options: object) -> tuple[float, float]:
+    """scikit-learn's KMeans until nothing changes or `iterations`; its inertia, and iterations of a single start."""
+    found = SklearnKMeans(k, max_iter=iterations, tol=0, **options).fit(rows)
+    return float(found.inertia_), float(found.n_iter_) if options["n_init"] == 1 else np.nan
 
 
 def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
@@ -110,29 +142,38 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
             f" {ours / theirs:10.2f} {ours / reference:13.2f} | {rate / peak:7.2f}",
             flush=True,
         )
-    print("\nwhole fits, at most 100 iterations; greedy beside sklearn, random beside faiss")
-    print(
-        f"{'n':>7} {'d':>5} {'k':>4} | restarts |  ++: ours s  sklearn s  ratio  inertia ratio |"
-        "  random: ours s  faiss s  ratio  inertia ratio"
+    print("\nwhole fits, at most 100 iterations, every repeat another seed; greedy beside sklearn, random beside faiss")
+    print(f"{'n':>7} {'d':>5} {'k':>4} | restarts |{_heading('ours', 'sklearn')} |{_heading('ours', 'faiss')}")
+    for shape, restarts in product(shapes, (1, RESTARTS, DEFAULT_RESTARTS)):
+        if restarts <= RESTARTS or np.prod(shape) <= 1e8:
+            bench_fits(*shape, restarts)
+
+
+def bench_fits(n: int, d: int, k: int, restarts: int) -> None:
+    """Print a row about whole fits: starts, restarts, and what is best of them."""
+    rows, _ = make_blobs(n, d, k)
+    greedy, reference, random, theirs = race(
+        (
+            partial(_fit, rows, k, restarts, "greedy"),
+            lambda seed: sklearn_kmeans(rows, k, 100, n_init=restarts, random_state=seed),
+            partial(_fit, rows, k, restarts, "random"),
+            lambda seed: faiss_kmeans(rows, k, 100, redo=restarts, seed=seed),
+        ),
+        repeats=51 if n * d * k < 1e7 else 7 if n * d * k < 1e9 else 3,
     )
-    for (n, d, k), restarts in product(shapes, (1, RESTARTS, DEFAULT_RESTARTS)):
-        if restarts > RESTARTS and n * d * k > 1e8:
-            continue
-        rows, _ = make_blobs(n, d, k)
-        found: dict[str, float] = {}
-        ours, reference, random, theirs = seconds(
-            partial(_keep, found, "ours", partial(_fit, rows, k, restarts)),
-            partial(_keep, found, "sklearn", partial(sklearn_kmeans, rows, k, 100, n_init=restarts, random_state=0)),
-            partial(_keep, found, "random", partial(_fit, rows, k, restarts, seeding="random")),
-            partial(_keep, found, "faiss", partial(faiss_kmeans, rows, k, 100, redo=restarts)),
-            repeats=15 if n * d * k < 1e7 else 3 if n * d * k < 1e9 else 1,
-        )
-        print(
-            f"{n:7} {d:5} {k:4} | {restarts:8} | {ours:11.3f} {reference:10.3f} {ours / reference:6.2f}"
-            f" {found['ours'] / found['sklearn']:14.5f} |"
-            f" {random:15.3f} {theirs:8.3f} {random / theirs:6.2f} {found['random'] / found['faiss']:14.5f}",
-            flush=True,
-        )
+    print(f"{n:7} {d:5} {k:4} | {restarts:8} |{_beside(greedy, reference)} |{_beside(random, theirs)}", flush=True)
+
+
+def _heading(ours: str, theirs: str) -> str:
+    return f" {ours + ' s':>8} {theirs + ' s':>9} ratio  inertia  iterations  ratio each"
+
+
+def _beside(ours: Side, theirs: Side) -> str:
+    each = ours.seconds / ours.iterations / (theirs.seconds / theirs.iterations)
+    return (
+        f" {ours.seconds:8.4f} {theirs.seconds:9.4f} {ours.seconds / theirs.seconds:5.2f}"
+        f" {ours.objective / theirs.objective:8.5f} {ours.iterations:5.0f} {theirs.iterations:5.0f} {each:11.2f}"
+    )
 
 
 def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
@@ -140,13 +181,9 @@ def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
         lloyd(rows, start, iterations=iterations)
 
 
-def _fit(rows: np.ndarray, k: int, restarts: int, seeding: Seeding = "greedy") -> float:
-    runs = fit(rows, k, restarts=restarts, iterations=100, rng=np.random.default_rng(0), seeding=seeding)
-    return runs[best_of(runs)].objective
-
-
-def _keep(found: dict[str, float], name: str, call: Callable[[], float]) -> None:
-    found[name] = call()
+def _fit(rows: np.ndarray, k: int, restarts: int, seeding: Seeding, seed: int) -> tuple[float, float]:
+    runs = fit(rows, k, restarts=restarts, iterations=100, rng=np.random.default_rng(seed), seeding=seeding)
+    return runs[best_of(runs)].objective, sum(run.iterations for run in runs)
 
 
 def bench_semi(shapes: tuple[tuple[int, int, int], ...]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ncdcli.clustering.lloyd import lloyd
+from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.nearest import Nearest
 
 
@@ -85,3 +86,14 @@ def test_rows_far_from_the_origin_keep_their_nearest_centre(way: str) -> None:
     for move in moves:
         centres = (centres + move).astype(np.float32)
         np.testing.assert_array_equal(nearest(centres), Nearest(rows)(centres))
+
+
+@pytest.mark.parametrize("k", [1, 2, 12, 99, 100, 255, 300])  # places of the least by bytes; by NumPy
+@pytest.mark.parametrize("r", [1, 3])
+def test_of_several_sets_of_centres_each_row_gets_the_nearest_of_each(k: int, r: int) -> None:
+    rng = np.random.default_rng(k)
+    rows, centres = rng.normal(size=(700, 5)).astype(np.float32), rng.normal(size=(r, k, 5))
+    labels = NarrowNearest(rows)(centres)
+    differences = rows[:, None].astype(np.float64) - centres.astype(np.float32)[:, None]
+    np.testing.assert_array_equal(labels, np.square(differences).sum(axis=3).argmin(axis=2))
+    assert (NarrowNearest(rows)(np.repeat(centres[:, :1], k, axis=1)) == 0).all()  # the first of equal ones

@@ -30,21 +30,24 @@ def test_sums_of_one_partition_after_another(n, d, r):
         np.testing.assert_allclose(group_sums(rows, labels[0], k), expected[0], atol=1e-9)
 
 
+@pytest.mark.parametrize("d", [300, 400])  # kept in float64; in blocks
 @pytest.mark.parametrize("moved", [0, 5, 2_900])
-def test_sums_after_some_rows_have_moved(moved):
+def test_sums_after_some_rows_have_moved(moved, d):
     rng = np.random.default_rng(1)
-    rows = rng.normal(size=(3_000, 400)).astype(np.float32)
+    rows = rng.normal(size=(3_000, d)).astype(np.float32)
     old = rng.integers(5, size=(2, 3_000))
     new = old.copy()
     new[1, :moved] = (new[1, :moved] + 1) % 5
+    new[0, :2] = (new[0, :2] + 2) % 5  # rows that move in both partitions
     sums = RowSums(rows)
     after = sums.after(sums.of(old, 5), old, new)
     if moved == 2_900:
         assert after is None  # quicker anew
     else:
         np.testing.assert_allclose(after, sums.of(new, 5), atol=1e-9)
+        np.testing.assert_allclose(sums.of(new[:1], 5), sums.of(new, 5)[:1], atol=1e-9)  # one run less
     run, row = np.nonzero(old != new)
-    change = moved_sums(rows[row], run, old[run, row], new[run, row], (2, 5, 400))
+    change = moved_sums(rows[row], run, old[run, row], new[run, row], (2, 5, d))
     np.testing.assert_allclose(sums.of(old, 5) + change, sums.of(new, 5), atol=1e-9)
 
 
