@@ -17,8 +17,8 @@ import argparse
 from typing import Any
 
 import numpy as np
+from cases import Case, add_data_options, collect
 from pydantic import TypeAdapter
-from which import Case, add_data_options, collect
 
 from ncdcli.clustering import kinds as clustering
 from ncdcli.clustering.base import Clustering, Problem

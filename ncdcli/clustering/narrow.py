@@ -13,7 +13,7 @@ from ncdcli.clustering.threads import each
 
 _BLOCK = 2**18  # distances that one product makes: 1 MiB, what a processor's cache holds
 _FEWEST = 256  # rows in a product
-_SOME = 100  # centres from which NumPy finds the place of the least quickly; below 256
+_SOME = 100  # centres from which NumPy finds the place of the least quickly; fewer than a byte can count
 
 
 class NarrowNearest:

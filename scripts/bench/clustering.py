@@ -19,25 +19,27 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
 
-import faiss
 import numpy as np
-from sklearn.cluster import KMeans as SklearnKMeans
+from kmeans_sides import (
+    Side,
+    faiss_kmeans,
+    gemm_rate,
+    lloyd_from,
+    make_blobs,
+    race,
+    seconds,
+    sklearn_kmeans,
+    whole_fit,
+)
 
 from ncdcli.clustering import kmeans, semi_kmeans
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.lloyd import lloyd
-from ncdcli.clustering.restarts import best_of, fit
-from ncdcli.clustering.seeding import Seeding
-from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import SilentProgress
 
 SHAPES = ((1_797, 64, 10), (20_000, 16, 26), (10_000, 1_280, 10), (6_000, 768, 200), (50_000, 768, 100))
@@ -46,79 +48,6 @@ LARGE = (1_000_000, 256, 1_000)
 ITERATIONS = 20
 RESTARTS = 3
 DEFAULT_RESTARTS = KMeans().restarts
-SHORT = 0.05  # seconds
-
-
-def make_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Overlapping blobs of unit vectors in at most 64 directions, and their classes."""
-    rng = np.random.default_rng(0)
-    width = min(d, 64)
-    classes = rng.integers(k, size=n)
-    rows = np.zeros((n, d), np.float32)
-    rows[:, :width] = rng.normal(size=(k, width))[classes] + 1.2 * rng.normal(size=(n, width))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True), classes
-
-
-def seconds(*calls: Callable[[], object], repeats: int = 3) -> list[float]:
-    """The median time of each call; calls take turns, so that a busy moment of the machine meets all of them.
-
-    Short ones are made twice, and the second counts: threads of the side before go on looking for work for
-    milliseconds, on our processors.
-    """
-    times: list[list[float]] = [[] for _ in calls]
-    for repeat in range(repeats):
-        for call, taken in zip(calls, times, strict=True):
-            if repeat and taken[-1] < SHORT:
-                call()
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-    return [median(taken) for taken in times]
-
-
-class Side(NamedTuple):
-    """What a side of a race took and reached."""
-
-    seconds: float
-    objective: float
-    iterations: float  # all restarts together; nan where they are not told
-
-
-def race(sides: Sequence[Callable[[int], tuple[float, float]]], repeats: int) -> list[Side]:
-    """Medians of each side, a function from a seed to objective and iterations; calls take turns as in `seconds`."""
-    taken: list[list[Side]] = [[] for _ in sides]
-    for seed in range(repeats):
-        for side, found in zip(sides, taken, strict=True):
-            if seed and found[-1].seconds < SHORT:
-                side(seed)
-            start = time.perf_counter()
-            outcome = side(seed)
-            found.append(Side(time.perf_counter() - start, *outcome))
-    return [Side(*(median(values) for values in zip(*found, strict=True))) for found in taken]
-
-
-def gemm_rate() -> float:
-    """GFLOP/s of a large float32 matrix product with the threads that BLAS is given."""
-    a = np.ones((2_048, 2_048), np.float32)
-    return 2 * 2_048**3 / min(seconds(partial(np.matmul, a, a), repeats=5)) / 1e9
-
-
-def faiss_kmeans(
-    rows: np.ndarray, k: int, iterations: int, *, redo: int = 1, start: np.ndarray | None = None, seed: int = 1234
-) -> tuple[float, float]:
-    """faiss.Kmeans with its surprising defaults turned off; its lowest objective, and iterations of a single start."""
-    engine = faiss.Kmeans(
-        rows.shape[1], k, niter=iterations, nredo=redo, spherical=False, verbose=False, seed=seed,
-        min_points_per_centroid=1, max_points_per_centroid=len(rows),
-    )  # fmt: skip
-    engine.train(rows, init_centroids=start)
-    return float(engine.obj[-1]), float(len(engine.obj)) if redo == 1 else np.nan
-
-
-def sklearn_kmeans(rows: np.ndarray, k: int, iterations: int, **options: object) -> tuple[float, float]:
-    """scikit-learn's KMeans until nothing changes or `iterations`; its inertia, and iterations of a single start."""
-    found = SklearnKMeans(k, max_iter=iterations, tol=0, **options).fit(rows)
-    return float(found.inertia_), float(found.n_iter_) if options["n_init"] == 1 else np.nan
 
 
 def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
@@ -131,7 +60,7 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
         start = rows[np.random.default_rng(1).choice(n, k, replace=False)]
         iterations = lloyd(rows, start, iterations=ITERATIONS).iterations
         ours, theirs, reference = seconds(
-            partial(_lloyd, rows, start, iterations),
+            partial(lloyd_from, rows, start, iterations),
             partial(faiss_kmeans, rows, k, iterations, start=start),
             partial(sklearn_kmeans, rows, k, iterations, init=start, n_init=1),
             repeats=15 if n * d * k < 1e9 else 3,
@@ -154,9 +83,9 @@ def bench_fits(n: int, d: int, k: int, restarts: int) -> None:
     rows, _ = make_blobs(n, d, k)
     greedy, reference, random, theirs = race(
         (
-            partial(_fit, rows, k, restarts, "greedy"),
+            partial(whole_fit, rows, k, restarts, "greedy"),
             lambda seed: sklearn_kmeans(rows, k, 100, n_init=restarts, random_state=seed),
-            partial(_fit, rows, k, restarts, "random"),
+            partial(whole_fit, rows, k, restarts, "random"),
             lambda seed: faiss_kmeans(rows, k, 100, redo=restarts, seed=seed),
         ),
         repeats=51 if n * d * k < 1e7 else 7 if n * d * k < 1e9 else 1,
@@ -174,16 +103,6 @@ def _beside(ours: Side, theirs: Side) -> str:
         f" {ours.seconds:8.4f} {theirs.seconds:9.4f} {ours.seconds / theirs.seconds:5.2f}"
         f" {ours.objective / theirs.objective:8.5f} {ours.iterations:5.0f} {theirs.iterations:5.0f} {each:11.2f}"
     )
-
-
-def _lloyd(rows: np.ndarray, start: np.ndarray, iterations: int) -> None:
-    with threads_for(rows.size, len(start)):
-        lloyd(rows, start, iterations=iterations)
-
-
-def _fit(rows: np.ndarray, k: int, restarts: int, seeding: Seeding, seed: int) -> tuple[float, float]:
-    runs = fit(rows, k, restarts=restarts, iterations=100, rng=np.random.default_rng(seed), seeding=seeding)
-    return runs[best_of(runs)].objective, sum(run.iterations for run in runs)
 
 
 def bench_semi(shapes: tuple[tuple[int, int, int], ...]) -> None:
@@ -255,7 +174,7 @@ def large_side(side: str, path: Path, k: int, iterations: int) -> None:
             partial(kmeans.cluster, problem, config, np.random.default_rng(0), SilentProgress()), repeats=1
         )
     else:
-        run = partial(_lloyd, rows, start) if side == "ours" else partial(_faiss_of, rows, k, start)
+        run = partial(lloyd_from, rows, start) if side == "ours" else partial(_faiss_of, rows, k, start)
         one, many = seconds(partial(run, 1), partial(run, 1 + iterations), repeats=1)
         taken = (many - one) / iterations
     print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
@@ -277,7 +196,7 @@ def bench_curves(quick: bool, plot: Path | None) -> None:
             shape = [size * 2**doubling if index == position else size for index, size in enumerate(base)]
             rows = np.random.default_rng(0).normal(size=shape[:2]).astype(np.float32)
             start = rows[: shape[2]].copy()
-            (taken,) = seconds(partial(_lloyd, rows, start, 3), repeats=5)
+            (taken,) = seconds(partial(lloyd_from, rows, start, 3), repeats=5)
             sizes.append(shape[position])
             times.append(taken / 4)  # three iterations, and a last look at the nearest centres
         growth = np.polyfit(np.log(sizes), np.log(times), 1)[0]

@@ -7,7 +7,7 @@ cut to integers, with scikit-learn's k-means (ten restarts, `random_state=0`) at
 the same integer again and again. As k-means of the same integer takes the same time and gives the same answer, each
 integer is timed once here, and its seconds are charged as often as the search asks for it; `--every` runs them all.
 `--evaluations N` stops after N evaluations and scales their seconds to 32: the later ones are then taken to cost what
-the first did, and there is no estimate. Blobs are those of scripts/bench/clustering.py, known classes the first ones,
+the first did, and there is no estimate. Blobs are those of scripts/bench/kmeans_sides.py, known classes the first ones,
 half of their rows labelled. The rows, and for the published side the labels, are the same on both sides; the range is
 too, but ours begins no lower than the known classes.
 """
@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from clustering import make_blobs
+from kmeans_sides import make_blobs
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 from sklearn.cluster import KMeans as SklearnKMeans
 
