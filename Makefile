@@ -25,7 +25,7 @@ smoke: $(VENV)/.complete  ## run one recipe of every family, with a bound on the
 wheel-test: $(VENV)/.complete  ## build the wheel, install it into an empty environment, use it outside the checkout
 	scripts/wheel-test $(BIN)/python
 
-$(VENV)/.complete: pyproject.toml constraints.txt scripts/bootstrap
+$(VENV)/.complete: pyproject.toml constraints.txt scripts/bootstrap $(wildcard ncdcli/clustering/_loops.*[xh])
 	scripts/bootstrap $(VENV)
 
 clean:  ## remove what make built

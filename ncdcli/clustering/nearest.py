@@ -15,7 +15,8 @@ from ncdcli.clustering.threads import all_blas_threads, each
 
 _NOISE = 1e-5  # of |x|² + |c|²: squared distances that are nearer than this may be told apart wrongly in float32
 _CALM = 0.1  # part of the rows that change their centre below which bounds begin to save more than they cost
-_CHEAP, _SMALL = 2_500, 2e7  # multiply-adds a row, or in all, below which `NarrowNearest` is the quickest
+_CHEAP, _SMALL = 10_000, 3e7  # multiply-adds a row, or in all, below which `NarrowNearest` is the quickest
+_COPIED = 2**28  # numbers, 1 GiB, of which it may keep a copy
 _DEAR, _MANY = 13_000, 1 / 16  # multiply-adds a row from which bounds pay, centres in parts of the rows up to which
 _FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _PARTS = 32  # blocks of rows from which threads that take one each, and the places of the least with it, are quicker
@@ -62,7 +63,7 @@ class Nearest:
 
     def cheap(self, k: int) -> bool:
         """Whether `narrow` is the quickest for k centres."""
-        return k * self.rows.shape[1] < _CHEAP or k * self.rows.size < _SMALL
+        return (k * self.rows.shape[1] < _CHEAP or k * self.rows.size < _SMALL) and self.rows.size <= _COPIED
 
     def _pays(self, k: int) -> bool:
         """Whether bounds for k centres save more than they cost, once few rows change."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.clustering import loops
 from ncdcli.errors import DataError
 from ncdcli.words import counted
 
@@ -83,17 +84,20 @@ def choose_frame(rows: Rows) -> Frame:
     """
     if not len(rows):
         return Frame()
-    total, squares = np.zeros(rows.shape[1]), 0.0
-    for part in blocks(len(rows), 8192):
-        block = rows[part].astype(np.float64)
-        total += block.sum(axis=0)
-        squares += float(np.vdot(block, block))
+    total, squares = moments(rows)
     mean = total / len(rows)
     offset = float(mean @ mean)
-    spread = max(squares / len(rows) - offset, 0.0)
+    spread = max(float(squares.sum()) / len(rows) - offset, 0.0)
     shift = mean if offset > _FAR * spread else None
     width = float(np.sqrt(spread if shift is not None else spread + offset))
     return Frame(shift, 1.0 if width == 0 or _SAFE[0] < width < _SAFE[1] else 1.0 / width)
+
+
+def moments(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(d,) sums of the columns, and of their squares."""
+    out = np.zeros((2, rows.shape[1]))
+    loops.moments(np.ascontiguousarray(rows, np.float32), out)
+    return out[0], out[1]
 
 
 def squared_norms(rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from ncdcli.clustering import nearest
+from ncdcli.clustering import loops, nearest, plain
 from ncdcli.clustering.threads import threads_for
 from ncdcli.pipeline.context import SilentProgress
 
@@ -12,10 +12,19 @@ def silent():
     return SilentProgress()
 
 
-@pytest.fixture(params=["narrow", "bounds", "bounds in threads"])
+@pytest.fixture
+def in_numpy(monkeypatch):
+    """The inner loops of NumPy, as where nothing was compiled."""
+    for name in set(loops.__all__) - {"COMPILED"}:
+        monkeypatch.setattr(loops, name, getattr(plain, name))
+
+
+@pytest.fixture(params=["narrow", "narrow in NumPy", "bounds", "bounds in threads"])
 def way(request, monkeypatch):
     """How `Nearest` finds centres, whatever would be the quickest for the rows of a test."""
-    if request.param == "narrow":
+    if request.param == "narrow in NumPy":
+        request.getfixturevalue("in_numpy")
+    if request.param.startswith("narrow"):
         monkeypatch.setattr(nearest, "_CHEAP", np.inf)
         yield request.param
         return

@@ -123,7 +123,7 @@ def test_spherical_centres_have_unit_length():
 
 @pytest.mark.parametrize("case", ["plain", "spherical", "pinned", "tolerance", "few iterations", "empty clusters"])
 def test_several_starts_end_where_each_ends_alone(case, way):  # narrow: side by side; else one after the other
-    d = 4 if way == "narrow" else 30
+    d = 4 if way.startswith("narrow") else 30
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(9, d))[rng.integers(9, size=3000)] * 2 + rng.normal(size=(3000, d))).astype(np.float32)
     starts = rows[rng.choice(3000, (5, 9))].astype(np.float64)
