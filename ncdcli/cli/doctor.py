@@ -46,6 +46,7 @@ def environment() -> dict[str, Any]:
         "data_root": _data_root(),
         "devices": _devices(),
         "torchvision": _torchvision(),
+        "loops": _loops(),
         "packages": packages,
         "missing": missing,
     }
@@ -121,6 +122,13 @@ def _torchvision() -> str:
     return f"imports, with operators declared beside a CPU build of torch: {declared}" if declared else "imports"
 
 
+def _loops() -> str:
+    """Whether the inner loops of clustering are compiled."""
+    from ncdcli.clustering.loops import COMPILED, WHY_NOT
+
+    return "compiled" if COMPILED else f"NumPy's, slower where rows are few or narrow ({WHY_NOT})"
+
+
 def _print(report: dict[str, Any]) -> None:
     cpu, devices = report["cpu"], report["devices"]
     features = f" ({', '.join(cpu['features'])})" if cpu["features"] else ""
@@ -136,6 +144,7 @@ def _print(report: dict[str, Any]) -> None:
         ("data root", report["data_root"]),
         ("accelerators", accelerators),
         ("torchvision", report["torchvision"]),
+        ("loops of clustering", report["loops"]),
         *((name, version or "absent") for name, version in report["packages"].items()),
     ]
     print_table(("what", "found"), rows)

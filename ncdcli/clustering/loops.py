@@ -8,10 +8,11 @@ that they are: with few or narrow rows that is most of what k-means takes. What 
 try:
     from ncdcli.clustering._loops import STEP, follow, moments, nearest, pack, tally
 
-    COMPILED = True
-except ImportError:
+    COMPILED, WHY_NOT = True, ""
+except ImportError as error:
     from ncdcli.clustering.plain import STEP, follow, moments, nearest, pack, tally
 
-    COMPILED = False
+    COMPILED, WHY_NOT = False, str(error)
 
-__all__ = ["COMPILED", "STEP", "follow", "moments", "nearest", "pack", "tally"]
+LOOPS = ("STEP", "follow", "moments", "nearest", "pack", "tally")
+__all__ = ["COMPILED", "LOOPS", "STEP", "WHY_NOT", "follow", "moments", "nearest", "pack", "tally"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from finished import STAGES, Ncd
 
+from ncdcli.clustering import loops
 from ncdcli.run.folder import RunFolder
 
 
@@ -141,6 +142,15 @@ class TestDoctor:
         assert {item["what"] for item in result.json["missing"]} == absent
         assert all(item["command"].startswith("pip install") for item in result.json["missing"])
         assert "torchvision" in ncd("doctor").out
+
+    def test_it_says_whether_the_loops_of_clustering_are_compiled(
+        self, ncd: Ncd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loops, "COMPILED", True)
+        assert ncd("doctor --json").json["loops"] == "compiled"
+        monkeypatch.setattr(loops, "COMPILED", False)
+        monkeypatch.setattr(loops, "WHY_NOT", "no compiler")
+        assert "(no compiler)" in ncd("doctor --json").json["loops"]
 
 
 def test_version_and_help(ncd: Ncd) -> None:

@@ -15,7 +15,7 @@ def silent():
 @pytest.fixture
 def in_numpy(monkeypatch):
     """The inner loops of NumPy, as where nothing was compiled."""
-    for name in set(loops.__all__) - {"COMPILED"}:
+    for name in loops.LOOPS:
         monkeypatch.setattr(loops, name, getattr(plain, name))
 
 
