@@ -9,6 +9,7 @@ from scipy.sparse import csc_matrix
 Rows = NDArray[np.float32]
 
 _AT_ONCE = 2**19  # numbers in float64 at once, 4 MiB
+_MANY = 100  # centres from which NumPy finds the place of the least quickly; fewer than a byte can count
 
 
 STEP = 1
@@ -35,7 +36,13 @@ def nearest(
     slopes[:, :-1] = centres.reshape(r * k, d)
     slopes[:, -1] = np.square(slopes[:, :-1], dtype=np.float64).sum(axis=1)
     slopes[:, :-1] *= -2
-    labels[:, first:last] = (packed[first:last] @ slopes.T).reshape(-1, r, k).argmin(axis=2).T
+    if k >= _MANY:
+        labels[:, first:last] = (packed[first:last] @ slopes.T).reshape(-1, r, k).argmin(axis=2).T
+        return
+    distances = (slopes @ packed[first:last].T).reshape(r, k, -1)
+    places = (distances == distances.min(axis=1, keepdims=True)).view(np.uint8)
+    places *= np.arange(k, 0, -1, dtype=np.uint8)[:, None]
+    np.subtract(k, places.max(axis=1), out=labels[:, first:last], dtype=np.int64)
 
 
 def tally(
@@ -86,10 +93,15 @@ def moments(rows: Rows, out: NDArray[np.float64]) -> None:
     size = max(_AT_ONCE // max(rows.shape[1], 1), 512)
     for start in range(0, len(rows), size):
         exact = np.concatenate([out[:1], rows[start : start + size]])  # float64
-        out[0] = np.add.accumulate(exact, axis=0)[-1]
+        out[0] = _one_by_one(exact)
         np.square(exact[1:], out=exact[1:])
         exact[0] = out[1]
-        out[1] = np.add.accumulate(exact, axis=0)[-1]
+        out[1] = _one_by_one(exact)
+
+
+def _one_by_one(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d,) sum of the rows (n, d) in their order; NumPy's own of a single column is by pairs."""
+    return rows.sum(axis=0) if rows.shape[1] > 1 else np.add.accumulate(rows, axis=0)[-1]
 
 
 def _require(clusters: NDArray[np.int64], k: int, least: int = 0) -> None:

@@ -91,7 +91,7 @@ STAGES = (
         ("embeddings.npy", "embeddings.json"), reads_data=True, distributed=True,
     ),
     StageSpec(
-        "estimate_k", 5, "ncdcli.stages.estimate_k", ("estimate_k",),
+        "estimate_k", 6, "ncdcli.stages.estimate_k", ("estimate_k",),
         ("split/samples.csv", "split/classes.json", "embed/embeddings.npy"),
         ("k.json", "scores.csv"),
     ),
@@ -106,7 +106,7 @@ STAGES = (
         reads_data=True, distributed=True, optional=True,
     ),
     StageSpec(
-        "cluster", 3, "ncdcli.stages.cluster", ("cluster",),
+        "cluster", 4, "ncdcli.stages.cluster", ("cluster",),
         (
             "split/samples.csv", "split/classes.json", "embed/embeddings.npy", "estimate_k/k.json",
             "joint_training/embeddings.npy?", "joint_training/logits.npy?",

@@ -1,9 +1,10 @@
 """Seconds of k-means and semi-supervised k-means: ours beside faiss.Kmeans and scikit-learn, in one run.
 
-    python scripts/bench/clustering.py [kmeans] [semi] [large] [curves] [--quick] [--plot FILE]
+    python scripts/bench/clustering.py [kmeans] [semi] [loops] [large] [curves] [--quick] [--plot FILE]
 
 kmeans   one Lloyd iteration after another from the same start, and whole fits with k-means++ and restarts
 semi     `semi_kmeans` with `init: matched` and the same n, k, d, iterations and restarts as faiss.Kmeans
+loops    whole fits with the inner loops compiled, and in NumPy
 large    1,000,000 × 256 in a memory-mapped file, k = 1,000: seconds an iteration and peak memory
 curves   seconds an iteration while n, k and d double; `--plot` draws them
 
@@ -22,6 +23,7 @@ import tempfile
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from kmeans_sides import (
@@ -36,7 +38,7 @@ from kmeans_sides import (
     whole_fit,
 )
 
-from ncdcli.clustering import kmeans, semi_kmeans
+from ncdcli.clustering import kmeans, loops, plain, semi_kmeans
 from ncdcli.clustering.base import Problem
 from ncdcli.clustering.kinds import KMeans, SemiKMeans
 from ncdcli.clustering.lloyd import lloyd
@@ -129,6 +131,24 @@ def bench_semi(shapes: tuple[tuple[int, int, int], ...]) -> None:
                 f" {times[0] / times[3]:13.2f} {times[1] / times[3]:12.2f}",
                 flush=True,
             )
+
+
+def bench_loops(shapes: tuple[tuple[int, int, int], ...]) -> None:
+    """Print whole fits with compiled inner loops beside those of NumPy."""
+    if not loops.COMPILED:
+        raise SystemExit(f"nothing to compare: {loops.WHY_NOT}")
+    ways = [[(name, getattr(module, name)) for name in loops.LOOPS] for module in (loops, plain)]
+
+    def fit_by(way: list[tuple[str, Any]], rows: np.ndarray, k: int, restarts: int, seed: int) -> tuple[float, float]:
+        for name, value in way:
+            setattr(loops, name, value)
+        return whole_fit(rows, k, restarts, "greedy", seed)
+
+    print(f"\n{'n':>7} {'d':>5} {'k':>4} | restarts |{_heading('compiled', 'NumPy')}")
+    for (n, d, k), restarts in product(shapes, (1, DEFAULT_RESTARTS)):
+        rows, _ = make_blobs(n, d, k)
+        ours, theirs = race([partial(fit_by, way, rows, k, restarts) for way in ways], repeats=15)
+        print(f"{n:7} {d:5} {k:4} | {restarts:8} |{_beside(ours, theirs)}", flush=True)
 
 
 def bench_large(shape: tuple[int, int, int], iterations: int = 5) -> None:
@@ -224,7 +244,7 @@ def _plot(curves: dict[str, tuple[list[int], list[float]]], path: Path) -> None:
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="kmeans, semi, large, curves; default: the first two")
+    parser.add_argument("parts", nargs="*", help="kmeans, semi, loops, large, curves; default: the first two")
     parser.add_argument("--quick", action="store_true", help="small shapes")
     parser.add_argument("--plot", type=Path, help="file for the curves")
     for name, kind in (("--side", str), ("--file", Path), ("--k", int), ("--iterations", int)):
@@ -238,6 +258,8 @@ def main() -> None:
         bench_kmeans(SHAPES[:3] if options.quick else SHAPES)
     if "semi" in parts:
         bench_semi(((1_500, 128, 50),) if options.quick else SEMI_SHAPES)
+    if "loops" in parts:
+        bench_loops(SHAPES[:2] if options.quick else SHAPES[:3])
     if "large" in parts:
         bench_large((100_000, 64, 100) if options.quick else LARGE)
     if "curves" in parts:
