@@ -96,6 +96,47 @@ FAST static void nearest_of(const float *panels, int64_t d, const float *slopes,
     }
 }
 
+/* Of each row of numbers, k of them, with `lengths` added: which is the least (the first of equal ones), it, and, if
+ * asked for, the least of the others. Each lane of a vector has its own, until all numbers are seen. */
+FAST static void two_least_of(const float *rows, int64_t n, int64_t k, const float *lengths, int64_t *labels,
+                              float *least, float *second)
+{
+    for (int64_t i = 0; i < n; i++, rows += k) {
+        numbers first = (numbers){0} + __builtin_inff(), next = first;
+        places place = {0}, at = {0, 1, 2, 3, 4, 5, 6, 7};
+        int64_t j = 0;
+        for (; j + 8 <= k; j += 8, at += 8) {
+            const numbers here = *(const loaded *)(rows + j) + *(const loaded *)(lengths + j);
+            const places less = here < first;
+            const numbers other = (numbers)((less & (places)first) | (~less & (places)here));
+            const places lower = other < next;
+            place = (less & at) | (~less & place);
+            first = (numbers)((less & (places)here) | (~less & (places)first));
+            next = (numbers)((lower & (places)other) | (~lower & (places)next));
+        }
+        float a = first[0], b = next[0];
+        int64_t found = place[0];
+        for (int v = 1; v < 8; v++) {
+            const int wins = first[v] < a || (first[v] == a && place[v] < found);
+            const float other = wins ? a : first[v];
+            found = wins ? place[v] : found;
+            a = wins ? first[v] : a;
+            b = other < b ? other : b;
+            b = next[v] < b ? next[v] : b;
+        }
+        for (; j < k; j++) {
+            const float here = rows[j] + lengths[j], other = here < a ? a : here;
+            found = here < a ? j : found;
+            a = here < a ? here : a;
+            b = other < b ? other : b;
+        }
+        labels[i] = found;
+        least[i] = a;
+        if (second)
+            second[i] = b;
+    }
+}
+
 /* The number of rows whose cluster is another one; -1 where a cluster is none of the k. */
 static int64_t tally_of(const int64_t *before, const int64_t *after, int64_t n, int64_t k, int64_t *counts)
 {

@@ -2,7 +2,6 @@
 """What `ncdcli.clustering.plain` computes, compiled: arrays are checked here, and run through in `_loops.h`."""
 
 from libc.stdint cimport int64_t
-
 from libc.stdlib cimport free, malloc
 
 import numpy as np
@@ -16,6 +15,9 @@ cdef extern from "_loops.h" nogil:
     void nearest_of(
         const float *panels, int64_t d, const float *slopes, const float *lengths, int64_t k,
         int64_t first, int64_t last, int64_t *labels,
+    )
+    void two_least_of(
+        const float *rows, int64_t n, int64_t k, const float *lengths, int64_t *labels, float *least, float *second
     )
     int64_t tally_of(const int64_t *before, const int64_t *after, int64_t n, int64_t k, int64_t *counts)
     int follow_of(
@@ -64,6 +66,23 @@ def nearest(
                 &packed[0, 0, 0], d, slopes + run * k * d, lengths + run * k, k, first, last, &labels[run, 0]
             )
         free(slopes)
+
+
+def two_least(
+    const float[:, ::1] products, const float[::1] lengths, int64_t[::1] places, float[::1] least, float[::1] second
+):
+    cdef Py_ssize_t n = products.shape[0], k = products.shape[1]
+    cdef float *other = NULL
+    if lengths.shape[0] != k or places.shape[0] != n or least.shape[0] != n or k == 0:
+        raise ValueError("products, lengths and places do not fit")
+    if second is not None and second.shape[0] != n:
+        raise ValueError("products, lengths and places do not fit")
+    if n == 0:
+        return
+    with nogil:
+        if second is not None:
+            other = &second[0]
+        two_least_of(&products[0, 0], n, k, &lengths[0], &places[0], &least[0], other)
 
 
 def tally(const int64_t[:, ::1] before, const int64_t[:, ::1] after, int64_t[:, ::1] counts, int64_t[::1] moved):

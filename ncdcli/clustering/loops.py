@@ -6,13 +6,13 @@ that they are: with few or narrow rows that is most of what k-means takes. What 
 """
 
 try:
-    from ncdcli.clustering._loops import STEP, follow, moments, nearest, pack, tally
+    from ncdcli.clustering._loops import STEP, follow, moments, nearest, pack, tally, two_least
 
     COMPILED, WHY_NOT = True, ""
 except ImportError as error:
-    from ncdcli.clustering.plain import STEP, follow, moments, nearest, pack, tally
+    from ncdcli.clustering.plain import STEP, follow, moments, nearest, pack, tally, two_least
 
     COMPILED, WHY_NOT = False, str(error)
 
-LOOPS = ("STEP", "follow", "moments", "nearest", "pack", "tally")
-__all__ = ["COMPILED", "LOOPS", "STEP", "WHY_NOT", "follow", "moments", "nearest", "pack", "tally"]
+LOOPS = ("STEP", "follow", "moments", "nearest", "pack", "tally", "two_least")
+__all__ = ["COMPILED", "LOOPS", "STEP", "WHY_NOT", "follow", "moments", "nearest", "pack", "tally", "two_least"]

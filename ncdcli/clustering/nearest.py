@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ncdcli.clustering import loops
 from ncdcli.clustering.narrow import NarrowNearest
 from ncdcli.clustering.rows import Rows, blocks, squared_norms
 from ncdcli.clustering.scratch import Scratch
@@ -18,7 +19,6 @@ _CALM = 0.1  # part of the rows that change their centre below which bounds begi
 _CHEAP, _SMALL = 10_000, 3e7  # multiply-adds a row, or in all, below which `NarrowNearest` is the quickest
 _COPIED = 2**28  # numbers, 1 GiB, of which it may keep a copy
 _DEAR, _MANY = 13_000, 1 / 16  # multiply-adds a row from which bounds pay, centres in parts of the rows up to which
-_FEW = 64  # centres up to which NumPy finds the place of the least faster than the least
 _PARTS = 32  # blocks of rows from which threads that take one each, and the places of the least with it, are quicker
 _WORTH = 0.7  # part of the rows above which a sweep over all of them is quicker than one over those that may change
 
@@ -109,19 +109,17 @@ class Nearest:
         def look(part: slice) -> None:
             index = part if chosen is None else chosen[part]
             rows = self.rows[index]
-            block = self._scratch("distances", (len(rows), len(norms)), np.float32)
+            block = self._scratch("products", (len(rows), len(norms)), np.float32)
             np.matmul(rows, slopes, out=block)
-            block += norms
-            best = block.argmin(axis=1)
+            best = self._scratch("best", (len(rows),), np.int64)
+            least, second = (self._scratch(name, (len(rows),), np.float32) for name in ("least", "second"))
+            loops.two_least(block, norms, best, least, second if self._bounded else None)
             self._labels[index] = best
             if not self._bounded:
                 return
-            here = np.arange(len(best))
             size = self.norms[index].astype(np.float64)
             noise = _NOISE * (size + largest)
-            self._upper[index] = np.sqrt(np.maximum(size + block[here, best], 0) + noise)
-            block[here, best] = np.inf
-            second = block[here, block.argmin(axis=1)] if len(norms) <= _FEW else block.min(axis=1)
+            self._upper[index] = np.sqrt(np.maximum(size + least, 0) + noise)
             self._lower[index] = np.sqrt(np.maximum(size + second - noise, 0))
 
         count = len(self.rows) if chosen is None else len(chosen)

@@ -9,10 +9,10 @@ from scipy.sparse import csc_matrix
 Rows = NDArray[np.float32]
 
 _AT_ONCE = 2**19  # numbers in float64 at once, 4 MiB
+_FEW = 64  # numbers up to which NumPy finds the place of the least faster than the least
 _MANY = 100  # centres from which NumPy finds the place of the least quickly; fewer than a byte can count
 
-
-STEP = 1
+STEP = 1  # rows, of which a part of them has a multiple
 
 
 def pack(rows: Rows) -> NDArray[np.float32]:
@@ -43,6 +43,28 @@ def nearest(
     places = (distances == distances.min(axis=1, keepdims=True)).view(np.uint8)
     places *= np.arange(k, 0, -1, dtype=np.uint8)[:, None]
     np.subtract(k, places.max(axis=1), out=labels[:, first:last], dtype=np.int64)
+
+
+def two_least(
+    products: NDArray[np.float32],
+    lengths: NDArray[np.float32],
+    places: NDArray[np.int64],
+    least: NDArray[np.float32],
+    second: NDArray[np.float32] | None,
+) -> None:
+    """Of each row of `products` (n, k), with `lengths` (k,) added: which number is the least, it, and the second least.
+
+    Written into the others, (n,) each; without `second` that is not looked for. Changes `products`. Of equal numbers
+    the first is the least; the second of a single number is infinite.
+    """
+    products += lengths
+    products.argmin(axis=1, out=places)
+    here = np.arange(len(places))
+    least[:] = products[here, places]
+    if second is None:
+        return
+    products[here, places] = np.inf
+    second[:] = products[here, products.argmin(axis=1)] if len(lengths) <= _FEW else products.min(axis=1)
 
 
 def tally(

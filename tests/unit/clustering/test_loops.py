@@ -64,6 +64,22 @@ def test_rows_without_columns_are_all_in_the_first_cluster(way):
 
 
 @either
+@pytest.mark.parametrize("k", [1, 2, 7, 8, 9, 16, 63, 200])
+def test_the_two_least_of_every_row(way, k):
+    rng = np.random.default_rng(k)
+    products = rng.integers(-9, 9, size=(500, k)).astype(np.float32)  # many are equal
+    lengths = rng.integers(9, size=k).astype(np.float32)
+    numbers = products + lengths
+    for second in (np.empty(500, np.float32), None):
+        places, least = np.empty(500, np.int64), np.empty(500, np.float32)
+        way.two_least(products.copy(), lengths, places, least, second)
+        np.testing.assert_array_equal(places, numbers.argmin(axis=1))
+        np.testing.assert_array_equal(least, numbers.min(axis=1))
+        if second is not None:
+            np.testing.assert_array_equal(second, np.sort(np.c_[numbers, np.full(500, np.inf)], axis=1)[:, 1])
+
+
+@either
 def test_tally_counts_the_rows_of_clusters_and_those_that_moved(way):
     rng = np.random.default_rng(0)
     before, after = rng.integers(-1, 5, size=(3, 400)), rng.integers(5, size=(3, 400))
@@ -145,6 +161,8 @@ def test_compiled_loops_refuse_arrays_that_do_not_fit():
         lambda: loops.nearest(packed, centres, labels, 1, 10),
         lambda: loops.nearest(packed, centres, labels, 0, 11),
         lambda: loops.nearest(packed, centres, np.zeros((1, 99), np.int64), 0, 99),
+        lambda: loops.two_least(rows, np.zeros(2, np.float32), labels[0], rows[0].copy(), None),
+        lambda: loops.two_least(rows, np.zeros(3, np.float32), labels[0], np.zeros(10, np.float32), rows[0].copy()),
         lambda: loops.tally(labels, labels[:, :9].copy(), np.zeros((1, 2), np.int64), np.zeros(1, np.int64)),
         lambda: loops.follow(rows, None, labels[:, :9].copy(), np.zeros((1, 2, 3))),
         lambda: loops.follow(rows, labels[:, :9].copy(), labels, np.zeros((1, 2, 3))),
