@@ -76,7 +76,7 @@ def bench_kmeans(shapes: tuple[tuple[int, int, int], ...]) -> None:
     print("\nwhole fits, at most 100 iterations, every repeat another seed; greedy beside sklearn, random beside faiss")
     print(f"{'n':>7} {'d':>5} {'k':>4} | restarts |{_heading('ours', 'sklearn')} |{_heading('ours', 'faiss')}")
     for shape, restarts in product(shapes, (1, RESTARTS, DEFAULT_RESTARTS)):
-        if restarts <= RESTARTS or np.prod(shape) <= 1e8:
+        if restarts <= RESTARTS or np.prod(shape) < 1e9:
             bench_fits(*shape, restarts)
 
 
