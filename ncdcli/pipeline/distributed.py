@@ -6,6 +6,7 @@ Process 0 tells the others which stage to run and with what; within the stage, i
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,23 +49,18 @@ class Crew:
     def __init__(self) -> None:
         self._group: Any = None
         self._within_stage = False
-        self._initialised_here = False
 
     def __enter__(self) -> Crew:
         if world_size() > 1:
-            self._group, self._initialised_here = _connect()
+            self._group = _connect()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            atexit.unregister(_disconnect)  # the others may not be there to take leave of
         # Processes that wait within a stage cannot be told anything: `torchrun` ends them when this one fails.
-        if self._group is None or self._within_stage:
-            return
-        if not is_worker():
+        if self._group is not None and not self._within_stage and not is_worker():
             self.exchange(Task(None, {}, None))
-        if self._initialised_here and error is None:
-            import torch.distributed as dist
-
-            dist.destroy_process_group()
 
     def exchange(self, task: Task | None) -> Task:
         """The task of process 0, in every process."""
@@ -105,12 +101,23 @@ class Crew:
         self._within_stage = False
 
 
-def _connect() -> tuple[Any, bool]:
-    """The group that tasks go through (gloo: waiting costs no GPU), and whether torch.distributed was started here."""
+def _connect() -> Any:
+    """The group that tasks go through (gloo: waiting costs no GPU).
+
+    torch.distributed is started once and for the whole process. A second start, for the next run of a sweep, would be
+    at the same port: a process that is there early would find what process 0 still has of the first, and wait for ever.
+    """
     import torch
     import torch.distributed as dist
 
-    fresh = not dist.is_initialized()
-    if fresh:
+    if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return dist.new_group(backend="gloo", timeout=PATIENCE), fresh
+        atexit.register(_disconnect)
+    return dist.new_group(backend="gloo", timeout=PATIENCE)
+
+
+def _disconnect() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
