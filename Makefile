@@ -29,4 +29,4 @@ $(VENV)/.complete: pyproject.toml constraints.txt scripts/bootstrap $(wildcard n
 	scripts/bootstrap $(VENV)
 
 clean:  ## remove what make built
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info ncdcli/clustering/_loops.c ncdcli/clustering/_loops.*.so

@@ -5,14 +5,22 @@ that they are: with few or narrow rows that is most of what k-means takes. What 
 `ncdcli.clustering.plain`; sums are the same to the last bit, distances but for the rounding of float32.
 """
 
+from ncdcli.clustering.plain import STEP, follow, moments, nearest, pack, tally, two_least
+
 try:
-    from ncdcli.clustering._loops import STEP, follow, moments, nearest, pack, tally, two_least
+    from ncdcli.clustering._loops import (  # type: ignore[no-redef]
+        STEP,
+        follow,
+        moments,
+        nearest,
+        pack,
+        tally,
+        two_least,
+    )
 
-    COMPILED, WHY_NOT = True, ""
+    WHY_NOT = ""
 except ImportError as error:
-    from ncdcli.clustering.plain import STEP, follow, moments, nearest, pack, tally, two_least
+    WHY_NOT = str(error)
 
-    COMPILED, WHY_NOT = False, str(error)
-
-LOOPS = ("STEP", "follow", "moments", "nearest", "pack", "tally", "two_least")
-__all__ = ["COMPILED", "LOOPS", "STEP", "WHY_NOT", "follow", "moments", "nearest", "pack", "tally", "two_least"]
+COMPILED = not WHY_NOT
+__all__ = ["STEP", "follow", "moments", "nearest", "pack", "tally", "two_least"]

@@ -1,4 +1,4 @@
-"""The inner loops of clustering in NumPy and SciPy, for where none are compiled: to the bit what these compute."""
+"""The inner loops of clustering in NumPy and SciPy, for where none are compiled; `_loops` has the same, compiled."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class RowSums:
     def follow(
         self, sums: NDArray[np.float64], before: NDArray[np.int64] | None, after: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """(r, k, d) `sums` by cluster when rows have gone from those of `before` (r, n) to `after`; see `loops`."""
+        """(r, k, d) `sums` by cluster when rows go from those of `before` (r, n) to `after`, see `plain.follow`."""
         out = sums.copy()
         loops.follow(self.rows, before, after, out)
         return out

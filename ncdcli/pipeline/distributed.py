@@ -104,8 +104,8 @@ class Crew:
 def _connect() -> Any:
     """The group that tasks go through (gloo: waiting costs no GPU).
 
-    torch.distributed is started once and for the whole process. A second start, for the next run of a sweep, would be
-    at the same port: a process that is there early would find what process 0 still has of the first, and wait for ever.
+    torch.distributed is started once and for the whole process. A second start, for the next run in it, would be at the
+    same port: a process that is there early would find what process 0 still has of the first, and wait for ever.
     """
     import torch
     import torch.distributed as dist
@@ -117,6 +117,7 @@ def _connect() -> Any:
 
 
 def _disconnect() -> None:
+    """Leave the others, at the end of the process."""
     import torch.distributed as dist
 
     if dist.is_initialized():

@@ -137,7 +137,7 @@ def bench_loops(shapes: tuple[tuple[int, int, int], ...]) -> None:
     """Print whole fits with compiled inner loops beside those of NumPy."""
     if not loops.COMPILED:
         raise SystemExit(f"nothing to compare: {loops.WHY_NOT}")
-    ways = [[(name, getattr(module, name)) for name in loops.LOOPS] for module in (loops, plain)]
+    ways = [[(name, getattr(module, name)) for name in loops.__all__] for module in (loops, plain)]
 
     def fit_by(way: list[tuple[str, Any]], rows: np.ndarray, k: int, restarts: int, seed: int) -> tuple[float, float]:
         for name, value in way:

@@ -3,8 +3,10 @@
 import dataclasses
 import os
 import sys
+import time
 from pathlib import Path
 
+import torch.distributed as dist
 import toystages
 
 from ncdcli.pipeline.distributed import rank, world_size
@@ -28,6 +30,9 @@ def run_toy(path: Path, comment: str) -> str:
 def join(variables: dict[str, str], folder: Path, comments: list[str], errors: Path) -> None:
     """Be the process that has these variables: run once for each comment, and note what ran beside the run's folder."""
     os.environ.update(variables)
+    leave = dist.destroy_process_group
+    if rank() == 0:  # late: a process that began another run by then found the store of the first
+        dist.destroy_process_group = lambda *given: (time.sleep(1), leave(*given))
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 - it is closed with the process
     lines = [run_toy(folder, comment) for comment in comments]
     log = folder.parent / f"{folder.name}-{rank()}-of-{world_size()}.txt"

@@ -15,7 +15,7 @@ def silent():
 @pytest.fixture
 def in_numpy(monkeypatch):
     """The inner loops of NumPy, as where nothing was compiled."""
-    for name in loops.LOOPS:
+    for name in loops.__all__:
         monkeypatch.setattr(loops, name, getattr(plain, name))
 
 
